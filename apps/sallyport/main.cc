@@ -1,0 +1,2 @@
+#include "base/log.h"
+int main() { return 0; }
