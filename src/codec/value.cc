@@ -46,13 +46,20 @@ Value Value::map() {
 
 std::string_view Value::type_name() const {
   switch (type_) {
-    case Type::kNull: return "null";
-    case Type::kBool: return "boolean";
-    case Type::kInt: return "integer";
-    case Type::kFloat: return "number";
-    case Type::kString: return "string";
-    case Type::kList: return "list";
-    case Type::kMap: return "map";
+    case Type::kNull:
+      return "null";
+    case Type::kBool:
+      return "boolean";
+    case Type::kInt:
+      return "integer";
+    case Type::kFloat:
+      return "number";
+    case Type::kString:
+      return "string";
+    case Type::kList:
+      return "list";
+    case Type::kMap:
+      return "map";
   }
   return "?";
 }
@@ -87,7 +94,9 @@ Value& Value::set(std::string_view key, Value value) {
   return members_.back().value;
 }
 
-Value& Value::set(std::string_view key, std::string_view text) { return set(key, string(text)); }
+Value& Value::set(std::string_view key, std::string_view text) {
+  return set(key, string(text));
+}
 
 void Value::erase(std::string_view key) {
   std::erase_if(members_, [&](const Member& member) { return member.key == key; });
