@@ -31,6 +31,7 @@ using Phases = std::map<std::string, std::string>;
 //
 // Labels and annotations of a template do not enter names: a change of them applies in place.
 // kConflict where two pods would have one name; the message has the positions of both.
+// kExhausted above 50,000 pods.
 Result<std::vector<PodPtr>> expand(const std::vector<k8s::AnyObject>& objects,
                                    const Phases* phases = nullptr);
 

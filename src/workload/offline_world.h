@@ -10,8 +10,8 @@
 namespace sallyport::workload {
 
 // The manifests with workloads expanded to their pods, and synthetic addresses given to pods that
-// have none (unique, from 198.18.0.0/16 and fd00:5a11::/64, in order of namespace and name), so that
-// every pod can be asked about. Pods that have ended and host-network pods get none.
+// have none (unique, from 198.18.0.0/16 and fd00:5a11::/64, in order of namespace and name), so
+// that every pod can be asked about. Pods that have ended and host-network pods get none.
 //
 // A dump of a cluster may hold a workload together with its pods: a workload of which at least one
 // pod is there is not expanded again. kConflict as for expand().
