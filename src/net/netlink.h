@@ -29,16 +29,16 @@ using Mac = std::array<uint8_t, 6>;
 
 // What add_veth sets at creation, in one request.
 struct VethOptions {
-  std::optional<Mac> mac;  // of this side; none: random
-  std::optional<Mac> peer_mac;
+  std::optional<Mac> mac = {};  // of this side; none: random
+  std::optional<Mac> peer_mac = {};
   int mtu = 0;                 // of both sides; 0: 1500
   bool no_link_local = false;  // this side makes no IPv6 link-local address of its own
 };
 
 struct Route {
   Cidr destination;
-  std::optional<Ip> via;
-  std::optional<Ip> source;  // preferred source address
+  std::optional<Ip> via = {};
+  std::optional<Ip> source = {};  // preferred source address
   int ifindex = 0;
   bool on_link = false;  // `via` is reachable although no connected subnet holds it
   bool local = false;    // every address of `destination` is this namespace's own
