@@ -63,16 +63,32 @@ struct RuleInfo {
 class RuleRegistry {
  public:
   RuleId intern(const RuleInfo& info, uint64_t content_hash);
+  // Null for 0 and for a rule that is forgotten. Valid until the next trim() or load().
   [[nodiscard]] const RuleInfo* find(RuleId id) const;
   [[nodiscard]] RuleId next() const { return next_; }
-  // Forgets rules that no compilation has used since `keep` rule ids ago; ids stay unique.
+  [[nodiscard]] size_t size() const { return by_id_.size(); }
+
+  // compile() calls begin() first and trim() last. trim() forgets the rules that were longest
+  // unused where there are many more (10,000 and twice what is in use) than the last compilation
+  // used; their ids are never given again.
+  void begin() { ++epoch_; }
+  void trim();
+
+  // Appends the whole registry as text: a head line, then a line per rule.
   void save(std::string& out) const;
+  // Replaces the registry; on any error nothing is changed. kInvalid names the line.
   Status load(std::string_view in);
 
  private:
+  struct Entry {
+    RuleInfo info;
+    uint64_t content_hash = 0;
+    uint64_t used = 0;  // the last compilation that had it
+  };
   RuleId next_ = 1;
+  uint64_t epoch_ = 0;
   std::unordered_map<std::string, RuleId> by_key_;
-  std::unordered_map<RuleId, RuleInfo> by_id_;
+  std::unordered_map<RuleId, Entry> by_id_;
 };
 
 struct EndpointEntry {
@@ -95,7 +111,7 @@ struct RuleSet {
 };
 
 struct Compiled {
-  uint64_t revision = 0;  // of the world
+  uint64_t revision = 0;                 // of the world
   std::vector<EndpointEntry> endpoints;  // sorted by address; one per address
   std::vector<CidrEntry> cidrs;          // longest prefix wins; disjoint classes, `except` resolved
   std::vector<RuleSet> sets;             // index = SetId - 1
@@ -104,10 +120,12 @@ struct Compiled {
 
   static uint64_t key(SetId set, ClassId peer) { return uint64_t{set} << 32 | peer; }
 
-  // The decision as the kernel makes it, over these tables, in user space.
+  // The decision as the kernel makes it, over these tables, in user space. A connection of an
+  // address to itself is allowed. Traffic that the node itself sends to its pods never reaches the
+  // gate and is not modelled here: a node's address is judged as any other.
   struct Answer {
     bool allow = true;
-    RuleId egress_rule = 0;   // 0: not isolated, no pod, or self
+    RuleId egress_rule = 0;  // 0: not isolated, no pod, or self
     RuleId ingress_rule = 0;
   };
   [[nodiscard]] Answer decide(const Ip& from, const Ip& to, uint8_t protocol, uint16_t port) const;
@@ -116,7 +134,8 @@ struct Compiled {
 using CompiledPtr = std::shared_ptr<const Compiled>;
 
 // Includes ClusterNetworkPolicies where `with_cluster_policies`; the node leaves them out until
-// they are enforced. Deterministic: the first policy in (ns, name), then rule order, gets the credit.
+// they are enforced. Deterministic: the first policy in (ns, name), then rule order, gets the
+// credit.
 [[nodiscard]] Compiled compile(const world::World& world, RuleRegistry& rules,
                                bool with_cluster_policies = false);
 

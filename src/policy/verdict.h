@@ -29,13 +29,13 @@ struct Query {
 };
 
 enum class Reason : uint8_t {
-  kRule,             // `policy` and `rule` decide
-  kNotIsolated,      // no policy of this direction selects the pod
-  kImplicitDeny,     // policies isolate the pod, no rule matches
-  kSelf,             // a pod to itself
-  kNode,             // the pod's own node
-  kNoPod,            // no pod on this side: nothing to judge
-  kHostNetwork,      // a host-network pod is never a subject
+  kRule,          // `policy` and `rule` decide
+  kNotIsolated,   // no policy of this direction selects the pod
+  kImplicitDeny,  // policies isolate the pod, no rule matches
+  kSelf,          // a pod to itself
+  kNode,          // the pod's own node
+  kNoPod,         // no pod on this side: nothing to judge
+  kHostNetwork,   // a host-network pod is never a subject
 };
 std::string_view to_string(Reason reason);  // "rule", "not isolated", ...
 
@@ -43,8 +43,8 @@ std::string_view to_string(Reason reason);  // "rule", "not isolated", ...
 struct NearMiss {
   std::string policy;  // "ns/name"
   int rule = 0;
-  int matched = 0;     // for ranking: how many conditions held
-  std::string why;     // "peer pod label app: wants gateway, has attacker"
+  int matched = 0;  // for ranking: how many conditions held
+  std::string why;  // "peer pod label app: wants gateway, has attacker"
 };
 
 struct DirectionVerdict {
