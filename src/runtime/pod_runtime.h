@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/ip.h"
 #include "base/result.h"
 #include "k8s/objects.h"
 
@@ -27,7 +28,7 @@ struct PodRequest {
   std::vector<Ip> pod_ips;
   Ip node_ip;
   std::string node_name;
-  std::vector<std::string> expose;  // host directories to show read-only at the same path
+  std::vector<std::string> expose;     // host directories to show read-only at the same path
   bool with_sallyport_binary = false;  // the DNS pod: argv[0] "sallyport" runs this very program
   std::map<std::string, std::string> extra_mounts;  // host path -> path in the pod, read-only
 };
@@ -35,11 +36,12 @@ struct PodRequest {
 struct ContainerState {
   std::string name;
   enum class Phase { kWaiting, kRunning, kTerminated } phase = Phase::kWaiting;
-  std::string reason;  // "CrashLoopBackOff", "Error", "Completed", "StartError: ..."
+  std::string reason;  // "CrashLoopBackOff", "Error", "Completed", "OOMKilled", "StartError: ..."
+  std::string last_reason;  // of the run before, while it waits or runs again
   int exit_code = 0;
   int signal = 0;
   int restarts = 0;
-  pid_t pid = 0;        // in the host's PID namespace
+  pid_t pid = 0;                            // in the host's PID namespace
   int64_t started_ms = 0, finished_ms = 0;  // wall clock
   bool ready = false;
   bool started = false;
@@ -64,9 +66,10 @@ struct Sandbox {
 class PodRuntime {
  public:
   struct Options {
-    std::string state_dir;     // /run/sallyport/NAME: pods/UID/ below it
-    std::string cgroup_name;   // "sallyport-NAME"
-    std::string self_exe = "/proc/self/exe";
+    std::string state_dir;                    // /run/sallyport/NAME: pods/UID/ below it
+    std::string cgroup_name;                  // "sallyport-NAME"
+    std::string self_exe = "/proc/self/exe";  // runs shim_main when its first argument is "shim"
+    int restart_backoff_ms = 10'000;  // before the second restart; doubles up to five minutes
   };
   static Result<std::unique_ptr<PodRuntime>> open(Options options);
   virtual ~PodRuntime() = default;
@@ -94,7 +97,8 @@ class PodRuntime {
   // Runs CMD in the container with the three descriptors; returns the exit status (128+signal).
   virtual Result<int> exec(const std::string& uid, const std::string& container,
                            const std::vector<std::string>& command, int in, int out, int err) = 0;
-  [[nodiscard]] virtual std::string log_path(const std::string& uid, const std::string& container) = 0;
+  [[nodiscard]] virtual std::string log_path(const std::string& uid,
+                                             const std::string& container) = 0;
 };
 
 // Entry point of `sallyport shim` (internal subcommand).

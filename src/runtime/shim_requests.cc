@@ -1,0 +1,110 @@
+// What a shim answers on its control socket.
+#include <signal.h>
+
+#include <algorithm>
+
+#include "codec/base64.h"
+#include "runtime/shim.h"
+#include "runtime/shim_layout.h"
+#include "runtime/volumes.h"
+
+namespace sallyport::runtime {
+namespace {
+
+codec::Value refuse(std::string_view why) {
+  codec::Value answer = codec::Value::map();
+  answer.set("error", why);
+  return answer;
+}
+
+codec::Value accept() {
+  codec::Value answer = codec::Value::map();
+  answer.set("ok", codec::Value::boolean(true));
+  return answer;
+}
+
+int grace_of(const codec::Value& body) {
+  return static_cast<int>(std::clamp<int64_t>(body["grace"].as_int(), 0, 1'000'000));
+}
+
+}  // namespace
+
+codec::Value Shim::handle(Session& session, Message& message) {
+  const std::string& op = message.body["op"].as_string();
+  if (op == "start") return handle_start(message);
+  if (op == "exec") return handle_exec(session, message);
+  if (op == "stop") {
+    lifecycle_->stop(grace_of(message.body), clock_.now());
+    return accept();
+  }
+  if (op == "restart") {
+    const std::string& name = message.body["container"].as_string();
+    for (size_t i = 0; i < plan_.containers.size(); ++i)
+      if (plan_.containers[i].name == name)
+        lifecycle_->restart(i, message.body["reason"].as_string(), grace_of(message.body),
+                            clock_.now());
+    return accept();
+  }
+  return refuse("unknown request \"" + op + "\"");
+}
+
+codec::Value Shim::handle_start(Message& message) {
+  if (started_) return accept();  // the node process may not know that it was heard
+  auto plan = decode_plan(message.body["plan"]);
+  if (!plan) return refuse(plan.error().message);
+  bool same = plan->containers.size() == plan_.containers.size();
+  for (size_t i = 0; same && i < plan->containers.size(); ++i)
+    same = plan->containers[i].name == plan_.containers[i].name;
+  if (!same || plan->uid != plan_.uid) return refuse("the plan is of another pod");
+
+  // Descriptors come in the order of the containers: `procs` of cgroup.procs, then one to see
+  // kills.
+  const std::vector<codec::Value>& cgroups = message.body["cgroups"].items();
+  if (cgroups.size() != containers_.size()) return refuse("cgroups do not match the containers");
+  size_t next = 0;
+  for (size_t i = 0; i < containers_.size(); ++i) {
+    int64_t procs = cgroups[i]["procs"].as_int();
+    bool oom = cgroups[i]["oom"].as_bool();
+    if (procs < 0 || next + static_cast<size_t>(procs) + (oom ? 1 : 0) > message.fds.size())
+      return refuse("descriptors are missing");
+    containers_[i].cgroup_procs.clear();
+    for (int64_t k = 0; k < procs; ++k)
+      containers_[i].cgroup_procs.push_back(std::move(message.fds[next++]));
+    if (oom) containers_[i].oom_file = std::move(message.fds[next++]);
+  }
+  plan_ = std::move(*plan);
+  if (Status made = make_volumes(plan_, layout::kVolumes); !made)
+    for (PlannedContainer& container : plan_.containers)
+      if (container.error.empty()) container.error = made.error().message;
+  started_ = true;
+  lifecycle_->begin();
+  return accept();
+}
+
+codec::Value Shim::handle_exec(Session& session, Message& message) {
+  const std::string& name = message.body["container"].as_string();
+  if (message.fds.size() != 3) return refuse("exec takes three descriptors");
+  std::vector<std::string> argv;
+  for (const codec::Value& item : message.body["command"].items()) {
+    auto text = codec::decode_base64(item.as_string());
+    if (!text) return refuse("the command is not base64");
+    argv.push_back(*std::move(text));
+  }
+  for (size_t i = 0; i < plan_.containers.size(); ++i) {
+    if (plan_.containers[i].name != name) continue;
+    Container& container = containers_[i];
+    if (!container.process || !container.running)
+      return refuse("container " + name + " is not running");
+    std::vector<int> procs;
+    for (const Fd& fd : container.cgroup_procs) procs.push_back(fd.get());
+    auto started = start_in_container(
+        plan_.containers[i], container.process->pid, argv,
+        {message.fds[0].get(), message.fds[1].get(), message.fds[2].get()}, procs);
+    if (!started) return refuse(started.error().message);
+    session.process = std::move(*started);
+    return {};  // the answer comes when it ends
+  }
+  return refuse("no container " + name);
+}
+
+}  // namespace sallyport::runtime
