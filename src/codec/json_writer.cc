@@ -1,5 +1,6 @@
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "codec/json.h"
 #include "codec/utf8.h"

@@ -12,26 +12,26 @@ namespace sallyport::k8s {
 struct Diagnostic {
   enum class Severity { kError, kWarning };
   Severity severity = Severity::kError;
-  Origin origin;            // file:line:column of the offending field
-  std::string object;       // "NetworkPolicy/inference/default-deny-all", or empty
-  std::string field_path;   // "spec.ingress[0].ports[1].endPort", or empty
-  std::string message;      // what was wrong, what was expected
+  Origin origin;           // file:line:column of the offending field
+  std::string object;      // "NetworkPolicy/inference/default-deny-all", or empty
+  std::string field_path;  // "spec.ingress[0].ports[1].endPort", or empty
+  std::string message;     // what was wrong, what was expected
 
   // "file:line:column: kind/name: field.path: message"
   [[nodiscard]] std::string to_string() const;
 };
 
 struct Manifest {
-  std::vector<AnyObject> objects;        // in file order; only the valid ones
-  std::vector<Diagnostic> diagnostics;   // in file order
-  [[nodiscard]] bool ok() const;         // no diagnostic is an error
+  std::vector<AnyObject> objects;       // in file order; only the valid ones
+  std::vector<Diagnostic> diagnostics;  // in file order
+  [[nodiscard]] bool ok() const;        // no diagnostic is an error
 };
 
 // All objects of one text. A `kind: List` is unfolded. Never throws, never crashes.
 Manifest parse_manifest(std::string_view text, const std::string& file);
 
-// FILE, or every *.yaml, *.yml and *.json below DIR (sorted, recursive, no hidden names). Two objects with one
-// kind, namespace and name are an error at the second.
+// FILE, or every *.yaml, *.yml and *.json below DIR (sorted, recursive, no hidden names). Two
+// objects with one kind, namespace and name are an error at the second.
 Manifest load_manifest(const std::string& path);
 
 }  // namespace sallyport::k8s

@@ -13,10 +13,14 @@ bool matches(const LabelRequirement& requirement, const Labels& labels) {
   bool listed = present && std::find(requirement.values.begin(), requirement.values.end(),
                                      found->second) != requirement.values.end();
   switch (requirement.op) {
-    case Op::kIn: return listed;
-    case Op::kNotIn: return !listed;
-    case Op::kExists: return present;
-    case Op::kDoesNotExist: return !present;
+    case Op::kIn:
+      return listed;
+    case Op::kNotIn:
+      return !listed;
+    case Op::kExists:
+      return present;
+    case Op::kDoesNotExist:
+      return !present;
   }
   return false;
 }
@@ -33,10 +37,14 @@ bool matches(const LabelSelector& selector, const Labels& labels) {
 std::string to_string(const LabelRequirement& requirement) {
   using Op = LabelRequirement::Op;
   switch (requirement.op) {
-    case Op::kIn: return requirement.key + " in (" + join(requirement.values, ",") + ")";
-    case Op::kNotIn: return requirement.key + " notin (" + join(requirement.values, ",") + ")";
-    case Op::kExists: return requirement.key;
-    case Op::kDoesNotExist: return "!" + requirement.key;
+    case Op::kIn:
+      return requirement.key + " in (" + join(requirement.values, ",") + ")";
+    case Op::kNotIn:
+      return requirement.key + " notin (" + join(requirement.values, ",") + ")";
+    case Op::kExists:
+      return requirement.key;
+    case Op::kDoesNotExist:
+      return "!" + requirement.key;
   }
   return "";
 }
@@ -51,10 +59,14 @@ std::string to_string(const LabelSelector& selector) {
 
 std::string_view to_string(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kTcp: return "TCP";
-    case Protocol::kUdp: return "UDP";
-    case Protocol::kSctp: return "SCTP";
-    case Protocol::kIcmp: return "ICMP";
+    case Protocol::kTcp:
+      return "TCP";
+    case Protocol::kUdp:
+      return "UDP";
+    case Protocol::kSctp:
+      return "SCTP";
+    case Protocol::kIcmp:
+      return "ICMP";
   }
   return "?";
 }
