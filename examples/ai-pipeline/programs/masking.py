@@ -32,8 +32,8 @@ _UK_NINO = re.compile(
     rf"{_SEP}?[A-D](?![A-Za-z0-9])")
 _PHONE_INTERNATIONAL = re.compile(r"(?:\+|00)(?=[1-9])")
 _PHONE_NORTH_AMERICA = re.compile(
-    rf"(?:1{_PHONE_SEP})?(?:\([2-9][0-9]{{2}}\){_PHONE_SEP}?|[2-9][0-9]{{2}}{_PHONE_SEP})"
-    rf"[2-9][0-9]{{2}}{_PHONE_SEP}[0-9]{{4}}" + _END)
+    rf"(?:1{_PHONE_SEP})?(?:\([0-9]{{3}}\){_PHONE_SEP}?|[0-9]{{3}}{_PHONE_SEP})"
+    rf"[0-9]{{3}}{_PHONE_SEP}[0-9]{{4}}" + _END)
 # "030 1234567": a zero, at least two digits more, then a separator. Dates do not look so.
 _PHONE_TRUNK = re.compile(rf"\(?(?=0[1-9][0-9]{{1,4}}\)?{_PHONE_SEP}[0-9]{{2}})")
 
@@ -76,28 +76,29 @@ def es_dni_valid(text):
     return letters[number % 23] == text[-1].upper()
 
 
-def _digit_groups(text, start, most, separators, gap):
-    """Up to `most` digits from `start`, at most `gap` separators between two of them.
+def _digit_groups(text, start, most, separators):
+    """Up to `most` digits from `start`, one separator between two of them, two with a parenthesis.
 
     Returns (digits, ends); ends[n] is the index after digit n.
     """
-    digits, ends, i, seen = [], [], start, 0
+    digits, ends, i, seen = [], [], start, ""
     while i < len(text) and len(digits) < most:
         if "0" <= text[i] <= "9":
             digits.append(ord(text[i]) - 48)
             ends.append(i + 1)
-            seen = 0
+            seen = ""
         else:
-            seen += 1
-            if seen > gap or not digits or text[i] not in separators:
+            seen += text[i]
+            allowed = 2 if "(" in seen or ")" in seen else 1
+            if not digits or text[i] not in separators or len(seen) > allowed:
                 break
         i += 1
     return digits, ends
 
 
-def _longest_end(text, start, least, most, separators, gap, valid=lambda digits: True):
+def _longest_end(text, start, least, most, separators, valid=lambda digits: True):
     """The end of the longest valid number that starts here and is not cut inside a digit run."""
-    digits, ends = _digit_groups(text, start, most, separators, gap)
+    digits, ends = _digit_groups(text, start, most, separators)
     for count in range(len(digits), least - 1, -1):
         end = ends[count - 1]
         if not text[end:end + 1].isdecimal() and valid(digits[:count]):
@@ -106,21 +107,18 @@ def _longest_end(text, start, least, most, separators, gap, valid=lambda digits:
 
 
 def _card_end(text, start):
-    return _longest_end(text, start, 13, 19, SPACES + HYPHENS, 1,
+    return _longest_end(text, start, 13, 19, SPACES + HYPHENS,
                         lambda digits: any(digits) and luhn_valid(digits))
 
 
 def _phone_end(text, start):
-    m = _PHONE_INTERNATIONAL.match(text, start)
+    m = _PHONE_INTERNATIONAL.match(text, start) or _PHONE_TRUNK.match(text, start)
     if m:
-        return _longest_end(text, m.end(), 7, 15, SPACES + HYPHENS + "./()", 2)
+        # A phone number has at most 15 digits. Where numbers follow each other with nothing but
+        # separators between, no rule says where one ends, so all of them are masked as one.
+        return _longest_end(text, m.end(), 7, 60, SPACES + HYPHENS + "./()")
     m = _PHONE_NORTH_AMERICA.match(text, start)
-    if m:
-        return m.end()
-    m = _PHONE_TRUNK.match(text, start)
-    if m:
-        return _longest_end(text, m.end(), 7, 14, SPACES + HYPHENS + "./)", 2)
-    return None
+    return m.end() if m else None
 
 
 def _national_end(text, start):

@@ -2,9 +2,9 @@
 
 POST /v1/chat/completions, as OpenAI's. Cached answers come from Redis, context from PostgreSQL
 with pgvector; when one of the two fails, the answer is made without it and the failure is logged.
-Environment: FILTER_URL, MODEL_URL (embeddings), REDIS_HOST, VECTOR_DB_HOST, VECTOR_DB_USER,
-VECTOR_DB_PASSWORD, EMBEDDING_DIMENSIONS, KNOWLEDGE_FILE (blocks "title\ntext", blank line between),
-PORT (8080).
+Environment: FILTER_URL, MODEL_URL (embeddings), REDIS_HOST, REDIS_PORT, VECTOR_DB_HOST,
+VECTOR_DB_PORT, VECTOR_DB_USER, VECTOR_DB_PASSWORD, EMBEDDING_DIMENSIONS, KNOWLEDGE_FILE (blocks of
+a title line and text, blank lines between), PORT (8080).
 """
 
 import hashlib
@@ -83,10 +83,11 @@ class Retrieval:
         return [(title, text) for title, text, distance in rows if distance <= MAX_DISTANCE]
 
 
-cache = Redis(os.environ.get("REDIS_HOST", "127.0.0.1"))
+cache = Redis(os.environ.get("REDIS_HOST", "127.0.0.1"), int(os.environ.get("REDIS_PORT", "6379")))
 retrieval = Retrieval(VectorStore(
-    os.environ.get("VECTOR_DB_HOST", "127.0.0.1"), 5432, os.environ.get("VECTOR_DB_USER", "postgres"),
-    os.environ.get("VECTOR_DB_PASSWORD", ""), os.environ.get("EMBEDDING_DIMENSIONS", "576")))
+    os.environ.get("VECTOR_DB_HOST", "127.0.0.1"), int(os.environ.get("VECTOR_DB_PORT", "5432")),
+    os.environ.get("VECTOR_DB_USER", "postgres"), os.environ.get("VECTOR_DB_PASSWORD", ""),
+    os.environ.get("EMBEDDING_DIMENSIONS", "576")))
 with_cache = Optional("the cache of answers", (RedisError,))
 with_retrieval = Optional("retrieved context", (StoreError, web.HttpError, OSError, LookupError,
                                                 TypeError))
