@@ -20,8 +20,8 @@ class Client {
   // Descriptors are only lent: they are duplicated into the node.
   Status request(const codec::Value& request, const std::vector<int>& fds = {});
 
-  // The next record; nothing after the last one, when exit_code() is known. The node's "error" is an
-  // error here (kInvalid). kUnavailable where the connection ends early.
+  // The next record; nothing after the last one, when exit_code() is known. The node's "error" is
+  // an error here (kInvalid). kUnavailable where the connection ends early.
   Result<std::optional<codec::Value>> next();
 
   [[nodiscard]] int exit_code() const { return exit_code_; }

@@ -1,5 +1,6 @@
-// GET /metrics and /healthz over HTTP/1.1 on given listening sockets (made inside the node's network
-// namespace). Anyone may connect, so everything is bounded: clients, head size, and time.
+// GET /metrics and /healthz over HTTP/1.1 on given listening sockets (made inside the node's
+// network namespace). Anyone may connect, so everything is bounded: clients (one more replaces the
+// oldest), head size, and time.
 #pragma once
 
 #include <cstddef>
@@ -41,10 +42,13 @@ class HttpMetrics {
 
  private:
   struct Client;
+  Status watch(int fd, uint64_t id, uint32_t events, int how);
   void accept_clients(Acceptor& acceptor);
-  void serve(Client& client);
+  bool serve(uint64_t id, Client& client);  // false: it is over
+  bool send_some(uint64_t id, Client& client);
   void respond(Client& client);
   void expire();
+  void arm_timer();
 
   std::function<std::string()> metrics_;
   std::function<Status()> health_;
@@ -53,8 +57,10 @@ class HttpMetrics {
   const Clock* clock_;
   Fd epoll_;
   Fd timer_;
-  std::map<int, Acceptor> acceptors_;
-  std::map<int, std::unique_ptr<Client>> clients_;
+  bool timer_armed_ = false;
+  uint64_t next_id_ = 1;  // 0 is the timer
+  std::map<uint64_t, Acceptor> acceptors_;
+  std::map<uint64_t, std::unique_ptr<Client>> clients_;  // the oldest first
 };
 
 }  // namespace sallyport::admin

@@ -36,27 +36,31 @@ class Session {
   Session& operator=(const Session&) = delete;
   ~Session();
 
-  // A record that must arrive. A client that lets more than Limits::output_bytes pile up is cut off.
+  // A record that must arrive. A client that lets more than Limits::output_bytes pile up is cut
+  // off.
   void send(const codec::Value& record);
   void send_with_fds(const codec::Value& record, std::vector<Fd> fds);
   // A record of a stream (followers): left out, and counted, while more than Limits::offer_bytes
   // wait for the client. False where it was left out.
   bool offer(const codec::Value& record);
 
-  void finish(int exit_code);             // the last line; later calls do nothing
-  void fail(std::string_view message);    // likewise
+  void finish(int exit_code);           // the last line; later calls do nothing
+  void fail(std::string_view message);  // likewise
 
   // The descriptors that came with the request.
   std::vector<Fd> take_fds();
-  // Called once, from dispatch(), when the client goes away before finish() or fail().
+  // Called once, from dispatch(), when the client goes away (or is cut off) before finish() or
+  // fail(). A callback may hold its own session: it is let go when the session ends.
   void on_close(std::function<void()> callback);
-  // Called from dispatch() each time that all output has gone out: for long answers in portions.
+  // Called from dispatch() whenever nothing waits for the client, until the session ends: for long
+  // answers in portions. Each call should send something or end the session.
   void on_drain(std::function<void()> callback);
-  [[nodiscard]] bool closed() const;      // finished, failed, or the client has gone
+  [[nodiscard]] bool closed() const;  // finished, failed, or the client has gone
   [[nodiscard]] size_t pending_bytes() const;
 
  private:
-  friend class Server;
+  void end(std::string line);
+
   std::shared_ptr<Connection> connection_;  // null when closed
   std::vector<Fd> fds_;
 };
@@ -64,11 +68,11 @@ class Session {
 class Server {
  public:
   struct Limits {
-    size_t request_bytes = 1 << 20;    // of one request line
-    size_t output_bytes = 32 << 20;    // waiting for one client
-    size_t offer_bytes = 1 << 20;      // from here on, offer() leaves records out
+    size_t request_bytes = 1 << 20;  // of one request line
+    size_t output_bytes = 32 << 20;  // waiting for one client
+    size_t offer_bytes = 1 << 20;    // from here on, offer() leaves records out
     size_t clients = 64;
-    size_t fds = 8;                    // with one request
+    size_t fds = 8;  // with one request
   };
   using Handler = std::function<void(std::shared_ptr<Session>, const codec::Value& request)>;
 
@@ -100,7 +104,8 @@ class Server {
   Acceptor acceptor_;
   std::string path_;
   uint64_t socket_inode_ = 0;
-  std::map<int, std::shared_ptr<Connection>> connections_;  // by descriptor
+  uint64_t next_id_ = 1;
+  std::map<uint64_t, std::shared_ptr<Connection>> connections_;
   std::map<std::string, Handler> handlers_;
 };
 
