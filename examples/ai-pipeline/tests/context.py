@@ -10,5 +10,5 @@ PROGRAMS = os.path.join(os.path.dirname(HERE), "programs")
 if PROGRAMS not in sys.path:
     sys.path.insert(0, PROGRAMS)
 
-with open(os.path.join(HERE, "corpus.json"), encoding="utf-8") as _f:
-    CORPUS = [(case["text"], case["masked"]) for case in json.load(_f)]
+with open(os.path.join(HERE, "corpus.jsonl"), encoding="utf-8") as _f:
+    CORPUS = [(case["text"], case["masked"]) for case in map(json.loads, _f)]
