@@ -65,7 +65,10 @@ ProcessRuntime::ProcessRuntime(Options options, Cgroups cgroups, Fd epoll, Fd in
     : options_(std::move(options)),
       cgroups_(std::move(cgroups)),
       epoll_(std::move(epoll)),
-      inotify_(std::move(inotify)) {}
+      inotify_(std::move(inotify)),
+      probes_(clock_, epoll_.get(),
+              [this](const std::string& uid, const std::string& container,
+                     const std::string& reason) { restart_container(uid, container, reason); }) {}
 
 ProcessRuntime::~ProcessRuntime() = default;
 
@@ -120,6 +123,7 @@ Result<Sandbox> ProcessRuntime::create(const PodRequest& request) {
     }
     pod.plan = std::move(plan);
     pod.request = request;
+    probes_.add(pod.plan, dir);
     pods_.emplace(uid, std::move(pod));
     return sandbox;
   };
@@ -208,6 +212,7 @@ Status ProcessRuntime::remove(const std::string& uid) {
     SP_CHECK_OK(end_shim(found->second.shim, found->second.pidfd));
     if (found->second.watch >= 0) ::inotify_rm_watch(inotify_.get(), found->second.watch);
     pods_.erase(found);
+    probes_.remove(uid);
   } else if (auto shim = live_shim(dir_of(uid))) {
     SP_TRY(Fd pidfd, open_pidfd(*shim));
     SP_CHECK_OK(end_shim(*shim, pidfd));
@@ -231,6 +236,8 @@ std::vector<Sandbox> ProcessRuntime::recover() {
       SP_TRY(pod.pidfd, open_pidfd(shim));
       SP_TRY(Fd netns, netns_of(shim));
       SP_CHECK_OK(adopt(uid, pod));
+      probes_.add(pod.plan, dir_of(uid));
+      probes_.update(pod.state);
       pods_.emplace(uid, std::move(pod));
       return Sandbox{uid, shim.pid, shim.start_time, std::move(netns)};
     };
@@ -268,7 +275,9 @@ Result<int> ProcessRuntime::exec(const std::string& uid, const std::string& cont
 
 void ProcessRuntime::set_probe_netns(int netns_fd) {
   std::lock_guard lock(mutex_);
+  probes_.set_netns(-1);
   probe_netns_ = Fd(netns_fd < 0 ? -1 : ::fcntl(netns_fd, F_DUPFD_CLOEXEC, 3));
+  probes_.set_netns(probe_netns_.get());
 }
 
 void ProcessRuntime::set_pod_ips(const std::string& uid, std::vector<Ip> ips) {
@@ -284,6 +293,7 @@ void ProcessRuntime::set_pod_ips(const std::string& uid, std::vector<Ip> ips) {
     if (plan) pod.plan = std::move(*plan);
   }
   pod.plan.pod_ips = std::move(ips);
+  probes_.set_ips(uid, pod.plan.pod_ips);
   if (Status saved = save_plan(pod.plan); !saved) log_warn("runtime", saved.error().message);
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/cgroup.h"
 #include "runtime/plan.h"
 #include "runtime/pod_runtime.h"
+#include "runtime/probe_engine.h"
 #include "runtime/shim_client.h"
 
 namespace sallyport::runtime {
@@ -50,7 +51,9 @@ class ProcessRuntime : public PodRuntime {
   void refresh(const std::string& uid, Pod& pod);
   void drain_events();
   void mark_ended(Pod& pod);
-  PodState merged(Pod& pod);
+  [[nodiscard]] PodState merged(const Pod& pod) const;
+  void restart_container(const std::string& uid, const std::string& container,
+                         const std::string& reason);
   Status end_shim(const ShimIdentity& shim, const Fd& pidfd);
   Status remove_files(const std::string& uid);
   Result<std::pair<codec::Value, std::vector<Fd>>> container_cgroups(Pod& pod);
@@ -62,6 +65,7 @@ class ProcessRuntime : public PodRuntime {
   mutable std::mutex mutex_;
   std::map<std::string, Pod> pods_;
   Fd probe_netns_;
+  ProbeEngine probes_;
 };
 
 }  // namespace sallyport::runtime

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <set>
+#include <string_view>
 
 #include "base/log.h"
 #include "codec/json.h"
@@ -68,7 +69,8 @@ void ProcessRuntime::drain_events() {
   while ((n = ::read(inotify_.get(), buffer, sizeof buffer)) > 0)
     for (ssize_t at = 0; at < n;) {
       auto* event = reinterpret_cast<inotify_event*>(buffer + at);
-      touched.insert(event->wd);
+      if (event->len == 0 || std::string_view(event->name) == "status.json")
+        touched.insert(event->wd);
       if (event->mask & IN_Q_OVERFLOW)
         for (const auto& [uid, pod] : pods_) touched.insert(pod.watch);
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
@@ -82,11 +84,23 @@ void ProcessRuntime::drain_events() {
       if (pod.pidfd.get() == events[i].data.fd) mark_ended(pod);
 }
 
-PodState ProcessRuntime::merged(Pod& pod) {
+PodState ProcessRuntime::merged(const Pod& pod) const {
   PodState state = pod.state;
-  for (ContainerState& c : state.containers)
-    if (c.phase == ContainerState::Phase::kRunning) c.started = c.ready = true;
+  probes_.fill(state);
   return state;
+}
+
+void ProcessRuntime::restart_container(const std::string& uid, const std::string& container,
+                                       const std::string& reason) {
+  auto found = pods_.find(uid);
+  if (found == pods_.end() || found->second.ended) return;
+  codec::Value body = codec::Value::map();
+  body.set("op", "restart");
+  body.set("container", container);
+  body.set("reason", reason);
+  body.set("grace", codec::Value::integer(found->second.plan.grace_seconds));
+  if (auto answer = ask_shim(dir_of(uid), body); !answer)
+    log_warn("runtime", "restart of " + container + ": " + answer.error().message);
 }
 
 Result<PodState> ProcessRuntime::state(const std::string& uid) {
@@ -94,6 +108,7 @@ Result<PodState> ProcessRuntime::state(const std::string& uid) {
   auto found = pods_.find(uid);
   if (found == pods_.end()) return fail(Code::kNotFound, "no pod " + uid);
   if (!found->second.ended) refresh(uid, found->second);
+  probes_.update(found->second.state);
   return merged(found->second);
 }
 
@@ -102,6 +117,8 @@ void ProcessRuntime::poll(const std::function<void(const PodState&)>& changed) {
   {
     std::lock_guard lock(mutex_);
     drain_events();
+    for (const auto& [uid, pod] : pods_) probes_.update(pod.state);
+    probes_.step();
     for (auto& [uid, pod] : pods_) {
       PodState state = merged(pod);
       std::string text = codec::write_json(encode_state(state));
