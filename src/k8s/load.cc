@@ -60,8 +60,7 @@ void remove_duplicates(Manifest& out) {
   std::vector<bool> keep(out.objects.size(), true);
   for (size_t i = 0; i < out.objects.size(); ++i) {
     const Object& object = base_of(out.objects[i]);
-    std::string name =
-        object.kind + "/" + (object.meta.ns.empty() ? "" : object.meta.ns + "/") + object.meta.name;
+    std::string name = name_of(object);
     auto [first, fresh] = seen.emplace(group_of(object.api_version) + " " + name, &object.origin);
     if (fresh) continue;
     keep[i] = false;

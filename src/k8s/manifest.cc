@@ -45,12 +45,6 @@ void check_name(const Field& metadata, const Kind& kind) {
   if (wrong) name.error(quoted(name.text()) + ": " + *wrong);
 }
 
-std::string object_name(const Kind& kind, const ObjectMeta& meta) {
-  std::string name = std::string(kind.kind) + "/";
-  if (kind.namespaced) name += meta.ns + "/";
-  return name + meta.name;
-}
-
 class Reader {
  public:
   Reader(const std::string& file, Manifest& out) : file_(file), out_(out) {}
@@ -137,7 +131,7 @@ class Reader {
     common.meta.name = value["metadata"]["name"].as_string();
     if (!kind.namespaced) common.meta.ns.clear();
     if (kind.namespaced && common.meta.ns.empty()) common.meta.ns = "default";
-    sink.object = object_name(kind, common.meta);
+    sink.object = name_of(common);
 
     if (known)
       check_shape(root);
@@ -168,6 +162,11 @@ class Reader {
 };
 
 }  // namespace
+
+std::string name_of(const Object& object) {
+  return object.kind + "/" + (object.meta.ns.empty() ? "" : object.meta.ns + "/") +
+         object.meta.name;
+}
 
 std::string Diagnostic::to_string() const {
   std::string out = origin.file;

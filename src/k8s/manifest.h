@@ -21,6 +21,9 @@ struct Diagnostic {
   [[nodiscard]] std::string to_string() const;
 };
 
+// "NetworkPolicy/inference/default-deny-all"; cluster-scoped: "Namespace/inference".
+std::string name_of(const Object& object);
+
 struct Manifest {
   std::vector<AnyObject> objects;       // in file order; only the valid ones
   std::vector<Diagnostic> diagnostics;  // in file order

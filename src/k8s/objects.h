@@ -118,8 +118,8 @@ struct CnpPods {
 struct CnpPeer {
   std::optional<CnpPods> pods;
   std::vector<Cidr> networks;
-  std::optional<LabelSelector> nodes;      // experimental channel
-  std::vector<std::string> domain_names;   // experimental channel; only parsed so far
+  std::optional<LabelSelector> nodes;     // experimental channel
+  std::vector<std::string> domain_names;  // experimental channel; only parsed so far
 };
 
 struct CnpProtocol {
@@ -150,11 +150,11 @@ struct Namespace : Object {};
 struct ServiceAccount : Object {};
 
 struct ConfigMap : Object {
-  std::map<std::string, std::string> data;         // binaryData decoded into it too
+  std::map<std::string, std::string> data;  // binaryData decoded into it too
 };
 
 struct Secret : Object {
-  std::map<std::string, std::string> data;         // decoded; stringData wins
+  std::map<std::string, std::string> data;  // decoded; stringData wins
   std::string type;
 };
 
@@ -172,9 +172,9 @@ struct EnvVar {
   enum class From { kValue, kField, kConfigMap, kSecret };
   std::string name;
   From from = From::kValue;
-  std::string value;       // kValue; $(VAR) is expanded by the runtime
-  std::string ref_name;    // of the ConfigMap or Secret
-  std::string ref_key;     // its key, or the field path ("metadata.name", "status.podIP", ...)
+  std::string value;     // kValue; $(VAR) is expanded by the runtime
+  std::string ref_name;  // of the ConfigMap or Secret
+  std::string ref_key;   // its key, or the field path ("metadata.name", "status.podIP", ...)
   bool optional = false;
 };
 
@@ -202,12 +202,12 @@ struct Volume {
   enum class Kind { kConfigMap, kSecret, kEmptyDir };
   std::string name;
   Kind kind = Kind::kEmptyDir;
-  std::string source;             // name of the ConfigMap or Secret
-  std::vector<KeyToPath> items;   // empty: all keys
+  std::string source;            // name of the ConfigMap or Secret
+  std::vector<KeyToPath> items;  // empty: all keys
   int default_mode = 0644;
   bool optional = false;
-  int64_t size_limit = 0;         // emptyDir, bytes; 0: none
-  bool in_memory = false;         // emptyDir medium Memory
+  int64_t size_limit = 0;  // emptyDir, bytes; 0: none
+  bool in_memory = false;  // emptyDir medium Memory
 };
 
 struct SecurityContext {
@@ -216,7 +216,7 @@ struct SecurityContext {
   std::optional<bool> run_as_non_root;
   std::optional<bool> read_only_root_filesystem;
   std::optional<bool> allow_privilege_escalation;
-  std::vector<std::string> capabilities_add;   // "NET_RAW", without CAP_; "ALL"
+  std::vector<std::string> capabilities_add;  // "NET_RAW", without CAP_; "ALL"
   std::vector<std::string> capabilities_drop;
   // Pod level only:
   std::optional<int64_t> fs_group;
@@ -336,9 +336,9 @@ struct Service : Object {
 // A kind that is known but handled elsewhere (Istio's security kinds) or not at all.
 struct OtherObject : Object {};
 
-using AnyObject = std::variant<Namespace, ServiceAccount, ConfigMap, Secret, Node, Pod, Deployment,
-                               StatefulSet, Job, Service, NetworkPolicy, ClusterNetworkPolicy,
-                               OtherObject>;
+using AnyObject =
+    std::variant<Namespace, ServiceAccount, ConfigMap, Secret, Node, Pod, Deployment, StatefulSet,
+                 Job, Service, NetworkPolicy, ClusterNetworkPolicy, OtherObject>;
 
 inline const Object& base_of(const AnyObject& object) {
   return std::visit([](const auto& o) -> const Object& { return o; }, object);
