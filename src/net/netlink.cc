@@ -62,6 +62,7 @@ Result<int> Netlink::add_veth(const std::string& name, const std::string& peer_n
   message.add_text(IFLA_IFNAME, name);
   if (options.mtu > 0) message.add_u32(IFLA_MTU, static_cast<uint32_t>(options.mtu));
   if (options.mac) message.add(IFLA_ADDRESS, options.mac->data(), options.mac->size());
+  if (options.group != 0) message.add_u32(IFLA_GROUP, options.group);
   size_t info = message.open(IFLA_LINKINFO);
   message.add_text(IFLA_INFO_KIND, "veth");
   size_t data = message.open(IFLA_INFO_DATA);
@@ -147,6 +148,16 @@ Status Netlink::set_mtu(int ifindex, int mtu) {
 Status Netlink::delete_link(int ifindex) {
   return socket_.request(MessageBuilder(RTM_DELLINK, 0, link_body(ifindex)),
                          "delete link " + std::to_string(ifindex));
+}
+
+Status Netlink::delete_group(uint32_t group) {
+  // Group 0 is where every link is that nobody put elsewhere.
+  if (group == 0) return fail(Code::kInvalid, "link group 0 cannot be deleted");
+  MessageBuilder message(RTM_DELLINK, 0, link_body(0));
+  message.add_u32(IFLA_GROUP, group);
+  Status deleted = socket_.request(std::move(message), "delete link group");
+  if (!deleted && deleted.error().code == Code::kNotFound) return {};
+  return deleted;
 }
 
 Status Netlink::add_address(int ifindex, const Ip& address, int bits, bool no_dad) {

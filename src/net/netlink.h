@@ -33,6 +33,7 @@ struct VethOptions {
   std::optional<Mac> peer_mac = {};
   int mtu = 0;                 // of both sides; 0: 1500
   bool no_link_local = false;  // this side makes no IPv6 link-local address of its own
+  uint32_t group = 0;          // of this side, for delete_group
 };
 
 struct Route {
@@ -61,6 +62,8 @@ class Netlink {
   Status set_up(int ifindex, bool up = true);
   Status set_mtu(int ifindex, int mtu);
   Status delete_link(int ifindex);  // kNotFound where it is gone
+  // All links of a group at once, which takes as long as one. No such link is fine.
+  Status delete_group(uint32_t group);
   Status add_address(int ifindex, const Ip& address, int bits, bool no_dad = true);
   // via: next hop or nothing; on_link where the gateway is not in a connected subnet.
   Status add_route(const Cidr& destination, const Ip* via, int ifindex, const Ip* source = nullptr,

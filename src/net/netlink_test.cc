@@ -32,6 +32,14 @@ class NetlinkTest : public ::testing::Test {
     here_ = std::move(*links);
     there_ = std::move(*peer_links);
   }
+  void wait_until_operating(int left, int right) {
+    for (int tries = 0; tries < 3000; ++tries) {
+      if (here_.link(left)->operating && there_.link(right)->operating) return;
+      ::usleep(1000);
+    }
+    ADD_FAILURE() << "the links have no carrier after 3 s";
+  }
+
   Fd a_, b_;
   Netlink here_, there_;
 };
@@ -109,9 +117,7 @@ TEST_F(NetlinkTest, RoutesAndNeighboursCarryBothFamilies) {
     Route again{cidr("0.0.0.0/0"), hop4, source4, side.index, true, false, true};
     EXPECT_TRUE(side.links.add_route(again)) << "a replacement is not a conflict";
   }
-  for (int tries = 0;
-       tries < 1000 && !(here_.link(left)->operating && there_.link(right)->operating); ++tries)
-    ::usleep(1000);
+  wait_until_operating(left, right);
   auto server = socket_in(b_.get(), AF_INET6, SOCK_DGRAM, 0);
   auto client = socket_in(a_.get(), AF_INET6, SOCK_DGRAM, 0);
   ASSERT_TRUE(server && client);
@@ -150,6 +156,17 @@ TEST_F(NetlinkTest, LocalRouteAnswersForAWholeRange) {
   EXPECT_EQ(errno, ECONNREFUSED);
 }
 
+TEST_F(NetlinkTest, AGroupIsDeletedAndNothingElse) {
+  for (int i = 0; i < 5; ++i)
+    ASSERT_TRUE(here_.add_veth("v" + std::to_string(i), "p" + std::to_string(i), b_.get(),
+                               {.group = i == 3 ? 8u : 7u}));
+  ASSERT_TRUE(here_.delete_group(7));
+  EXPECT_EQ(here_.links().value().size(), 2u);
+  EXPECT_TRUE(here_.ifindex("v3"));
+  EXPECT_TRUE(here_.delete_group(7)) << "an empty group is fine";
+  EXPECT_FALSE(here_.delete_group(0));
+}
+
 TEST_F(NetlinkTest, ManyLinksAreAllListed) {
   for (int i = 0; i < 150; ++i)
     ASSERT_TRUE(here_.add_veth("v" + std::to_string(i), "p" + std::to_string(i), b_.get()));
@@ -160,8 +177,9 @@ TEST_F(NetlinkTest, NoLinkLocalAddressWhereNoneIsWanted) {
   VethOptions options{.no_link_local = true};
   int left = here_.add_veth("v0", "eth0", b_.get(), options).value();
   ASSERT_TRUE(here_.set_up(left));
-  ASSERT_TRUE(there_.set_up(there_.ifindex("eth0").value()));
-  ::usleep(50'000);
+  int right = there_.ifindex("eth0").value();
+  ASSERT_TRUE(there_.set_up(right));
+  wait_until_operating(left, right);
   std::string here, there;
   auto read_into = [](std::string& text) {
     return [&text]() -> Status {

@@ -24,7 +24,9 @@ Status apply_nft(int netns_fd, std::string_view script) {
 }
 
 Result<std::string> query_nft(int netns_fd, const std::string& argument) {
-  SP_TRY(Outcome outcome, run_in(netns_fd, {kNft, argument}, {}));
+  std::vector<std::string> argv{kNft};
+  for (std::string& word : split(argument, ' ')) argv.push_back(std::move(word));
+  SP_TRY(Outcome outcome, run_in(netns_fd, argv, {}));
   if (outcome.status == 0) return std::move(outcome.output);
   bool missing = outcome.output.find("No such file or directory") != std::string::npos;
   return fail(missing ? Code::kNotFound : Code::kInternal,

@@ -1,0 +1,113 @@
+#include "node/pod_link.h"
+
+#include <unistd.h>
+
+#include "net/netns.h"
+#include "net/sysctl.h"
+#include "node/topology.h"
+
+namespace sallyport::node {
+namespace {
+
+using net::Mac;
+using net::Netlink;
+
+// Every pod sees the same gateway. The pod's own address follows from its IPv4 address, so that
+// both sides know it without asking.
+constexpr Mac kGatewayMac{0x02, 0x5a, 0x11, 0, 0, 1};
+
+Mac pod_mac(const PodAddresses& addresses) {
+  const auto& b = addresses.v4.bytes;
+  return {0x02, 0x5a, b[12], b[13], b[14], b[15]};
+}
+
+Cidr host(const Ip& ip) {
+  return {ip, ip.family() == Family::kV4 ? 32 : 128};
+}
+
+// Ports below 1024 and ICMP sockets need no capability in a pod, as with containerd.
+std::vector<net::Sysctl> pod_settings() {
+  return {{"ipv6/conf/all/disable_ipv6", "0"},         {"ipv6/conf/default/disable_ipv6", "0"},
+          {"ipv6/conf/default/accept_ra", "0"},        {"ipv6/conf/all/accept_ra", "0"},
+          {"ipv6/conf/default/accept_dad", "0"},       {"ipv6/conf/all/accept_dad", "0"},
+          {"ipv6/conf/default/accept_redirects", "0"}, {"ipv6/conf/all/accept_redirects", "0"},
+          {"ipv4/conf/default/accept_redirects", "0"}, {"ipv4/conf/all/accept_redirects", "0"},
+          {"ipv4/conf/default/rp_filter", "0"},        {"ipv4/conf/all/rp_filter", "0"},
+          {"ipv4/ip_unprivileged_port_start", "0"},    {"ipv4/ping_group_range", "0 2147483647"}};
+}
+
+Status wire_pod(PodEnd& end, const PodAddresses& addresses) {
+  SP_TRY(end.ifindex, end.links.ifindex("eth0"));
+  SP_CHECK_OK(end.links.add_address(end.ifindex, addresses.v4, 32));
+  SP_CHECK_OK(end.links.add_address(end.ifindex, addresses.v6, 128));
+  SP_CHECK_OK(end.links.set_up(end.ifindex));
+  static const Cidr all4 = Cidr::parse("0.0.0.0/0").value(), all6 = Cidr::parse("::/0").value();
+  for (const Ip& gateway : {pod_gateway4(), pod_gateway6()}) {
+    bool v4 = gateway.family() == Family::kV4;
+    SP_CHECK_OK(end.links.add_neighbour(end.ifindex, gateway, kGatewayMac.data()));
+    SP_CHECK_OK(end.links.add_route(v4 ? all4 : all6, &gateway, end.ifindex,
+                                    v4 ? &addresses.v4 : &addresses.v6, true));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status wait_until_operating(Netlink& links, int ifindex) {
+  for (int tries = 0;; ++tries) {
+    SP_TRY(net::Link link, links.link(ifindex));
+    if (link.operating) return {};
+    if (tries == 2000)
+      return fail(Code::kUnavailable, "link " + link.name + " has no carrier after a second");
+    ::usleep(500);
+  }
+}
+
+Result<PreparedLink> prepare_pod_link(Netlink& node, int pod_netns, const std::string& name,
+                                      const PodAddresses& addresses) {
+  if (name.starts_with("uplink") || name == "lo")
+    return fail(Code::kInvalid, "link name \"" + name + "\" is the node's own");
+  PreparedLink made;
+  SP_CHECK_OK(net::in_netns(pod_netns, [&]() -> Status {
+    SP_CHECK_OK(net::set_sysctls_here(pod_settings()));
+    SP_TRY(made.end.links, Netlink::open(-1));
+    return {};
+  }));
+  net::VethOptions options{
+      .mac = kGatewayMac, .peer_mac = pod_mac(addresses), .group = kPodLinkGroup};
+  SP_TRY(int index, node.add_veth(name, "eth0", pod_netns, options));
+  made.link = {index, name};
+  if (Status wired = wire_pod(made.end, addresses); !wired) {
+    (void)node.delete_link(index);
+    return fail_in("wire pod link " + name, std::move(wired).error());
+  }
+  return made;
+}
+
+Status connect_pod_link(Netlink& node, const PodLink& link, const PodAddresses& addresses,
+                        PodEnd* end) {
+  SP_CHECK_OK(node.set_up(link.ifindex));
+  Mac mac = pod_mac(addresses);
+  for (const Ip& ip : {addresses.v4, addresses.v6}) {
+    SP_CHECK_OK(node.add_neighbour(link.ifindex, ip, mac.data()));
+    net::Route route{.destination = host(ip), .ifindex = link.ifindex, .replace = true};
+    SP_CHECK_OK(node.add_route(route));
+  }
+  SP_CHECK_OK(wait_until_operating(node, link.ifindex));
+  if (end) SP_CHECK_OK(wait_until_operating(end->links, end->ifindex));
+  return {};
+}
+
+Status disconnect_pod_link(Netlink& node, const PodLink& link) {
+  auto found = node.link(link.ifindex);
+  if (!found) {
+    if (found.error().code == Code::kNotFound) return {};
+    return std::unexpected(std::move(found).error());
+  }
+  if (found->name != link.name) return {};
+  Status gone = node.delete_link(link.ifindex);
+  if (!gone && gone.error().code == Code::kNotFound) return {};
+  return gone;
+}
+
+}  // namespace sallyport::node

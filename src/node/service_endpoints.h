@@ -1,0 +1,27 @@
+// The pods behind a Service port, as EndpointSlices would list them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/ip.h"
+#include "k8s/objects.h"
+#include "world/world.h"
+
+namespace sallyport::node {
+
+struct ServiceEndpoint {
+  Ip ip;
+  uint16_t port = 0;
+  auto operator<=>(const ServiceEndpoint&) const = default;
+};
+
+// The pods of the Service's namespace that its selector names, that have an address of the family,
+// run, and are ready (or the Service publishes those that are not); in the order of the world. A
+// named target port is looked up in each pod, by name and protocol; a pod without it is no endpoint
+// of this port. A Service without a selector has none.
+std::vector<ServiceEndpoint> service_endpoints(const world::World& world,
+                                               const k8s::Service& service,
+                                               const k8s::ServicePort& port, Family family);
+
+}  // namespace sallyport::node
