@@ -1,2 +1,3 @@
-#include "base/log.h"
-int main() { return 0; }
+#include "cli/command.h"
+
+int main(int argc, char** argv) { return sallyport::cli::main(argc, argv); }

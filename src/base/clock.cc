@@ -6,7 +6,8 @@
 namespace sallyport {
 
 std::string rfc3339(WallTime time, bool micros) {
-  auto total = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+  auto total =
+      std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
   std::time_t seconds = static_cast<std::time_t>(total / 1'000'000);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);

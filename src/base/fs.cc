@@ -19,7 +19,8 @@ Status remove_at(int dir, const std::string& name, const std::string& path, dev_
     return errno == ENOENT ? Status{} : Status(fail_errno("stat " + path));
   if (st.st_dev != device) return fail(Code::kConflict, path + " is on another mount, not removed");
   if (!S_ISDIR(st.st_mode)) {
-    if (::unlinkat(dir, name.c_str(), 0) != 0 && errno != ENOENT) return fail_errno("unlink " + path);
+    if (::unlinkat(dir, name.c_str(), 0) != 0 && errno != ENOENT)
+      return fail_errno("unlink " + path);
     return {};
   }
   Fd fd(::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

@@ -47,7 +47,8 @@ Result<Ip> Ip::parse(std::string_view text) {
   }
   std::string copy(text);
   if (copy.size() > 45 || copy.find('%') != std::string::npos ||
-      ::inet_pton(AF_INET6, copy.c_str(), ip.bytes.data()) != 1 || copy.size() != std::strlen(copy.c_str()))
+      ::inet_pton(AF_INET6, copy.c_str(), ip.bytes.data()) != 1 ||
+      copy.size() != std::strlen(copy.c_str()))
     return fail(Code::kInvalid, "\"" + copy + "\" is not an IP address");
   if (ip.family() == Family::kV4)
     return fail(Code::kInvalid,
@@ -58,18 +59,18 @@ Result<Ip> Ip::parse(std::string_view text) {
 Ip Ip::v4(uint32_t host_order) {
   Ip ip;
   std::memcpy(ip.bytes.data(), kMappedPrefix.data(), kMappedPrefix.size());
-  for (int i = 0; i < 4; ++i)
-    ip.bytes[12 + i] = static_cast<uint8_t>(host_order >> (24 - 8 * i));
+  for (int i = 0; i < 4; ++i) ip.bytes[12 + i] = static_cast<uint8_t>(host_order >> (24 - 8 * i));
   return ip;
 }
 
 Family Ip::family() const {
   return std::memcmp(bytes.data(), kMappedPrefix.data(), kMappedPrefix.size()) == 0 ? Family::kV4
-                                                                                   : Family::kV6;
+                                                                                    : Family::kV6;
 }
 
 uint32_t Ip::v4_host_order() const {
-  return uint32_t{bytes[12]} << 24 | uint32_t{bytes[13]} << 16 | uint32_t{bytes[14]} << 8 | bytes[15];
+  return uint32_t{bytes[12]} << 24 | uint32_t{bytes[13]} << 16 | uint32_t{bytes[14]} << 8 |
+         bytes[15];
 }
 
 std::string Ip::to_string() const {
@@ -114,9 +115,13 @@ bool Cidr::contains(const Cidr& other) const {
   return other.family() == family() && other.bits >= bits && contains(other.base);
 }
 
-int Cidr::mapped_bits() const { return family() == Family::kV4 ? bits + 96 : bits; }
+int Cidr::mapped_bits() const {
+  return family() == Family::kV4 ? bits + 96 : bits;
+}
 
-std::string Cidr::to_string() const { return base.to_string() + "/" + std::to_string(bits); }
+std::string Cidr::to_string() const {
+  return base.to_string() + "/" + std::to_string(bits);
+}
 
 Ip offset_ip(const Ip& base, uint32_t offset) {
   Ip ip = base;

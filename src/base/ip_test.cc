@@ -13,8 +13,8 @@ TEST(Ip, ParsesBothFamilies) {
 }
 
 TEST(Ip, RefusesSloppyForms) {
-  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.256", "1.2.3.4 ", "fe80::1%lo",
-                           "::ffff:1.2.3.4", ":::", "1.2.3.-4", "g::1"})
+  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.256", "1.2.3.4 ",
+                           "fe80::1%lo", "::ffff:1.2.3.4", ":::", "1.2.3.-4", "g::1"})
     EXPECT_FALSE(Ip::parse(text)) << text;
 }
 
@@ -37,7 +37,9 @@ TEST(Cidr, ContainsNeverCrossesFamilies) {
   EXPECT_FALSE(Cidr::parse("10.2.0.0/16")->contains(*Cidr::parse("10.0.0.0/8")));
 }
 
-TEST(Ip, Offsets) { EXPECT_EQ(offset_ip(*Ip::parse("198.18.0.255"), 1).to_string(), "198.18.1.0"); }
+TEST(Ip, Offsets) {
+  EXPECT_EQ(offset_ip(*Ip::parse("198.18.0.255"), 1).to_string(), "198.18.1.0");
+}
 
 }  // namespace
 }  // namespace sallyport

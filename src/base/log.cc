@@ -14,17 +14,23 @@ std::atomic<LogLevel> least_level{LogLevel::kInfo};
 
 std::string_view name(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "DEBUG";
-    case LogLevel::kInfo: return "INFO ";
-    case LogLevel::kWarn: return "WARN ";
-    case LogLevel::kError: return "ERROR";
+    case LogLevel::kDebug:
+      return "DEBUG";
+    case LogLevel::kInfo:
+      return "INFO ";
+    case LogLevel::kWarn:
+      return "WARN ";
+    case LogLevel::kError:
+      return "ERROR";
   }
   return "?";
 }
 
 }  // namespace
 
-void set_log_level(LogLevel least) { least_level = least; }
+void set_log_level(LogLevel least) {
+  least_level = least;
+}
 
 void log(LogLevel level, std::string_view module, std::string_view text) {
   if (level < least_level.load(std::memory_order_relaxed)) return;

@@ -47,15 +47,16 @@ using Status = std::expected<void, Error>;
 #define SP_CONCAT(a, b) SP_CONCAT_INNER(a, b)
 
 // SP_TRY(auto x, f()): x is the value of f(), or the enclosing function returns its error.
-#define SP_TRY(declaration, expression) SP_TRY_IMPL(SP_CONCAT(sp_try_, __LINE__), declaration, expression)
-#define SP_TRY_IMPL(tmp, declaration, expression)               \
-  auto tmp = (expression);                                      \
-  if (!tmp) return std::unexpected(std::move(tmp).error());     \
+#define SP_TRY(declaration, expression) \
+  SP_TRY_IMPL(SP_CONCAT(sp_try_, __LINE__), declaration, expression)
+#define SP_TRY_IMPL(tmp, declaration, expression)           \
+  auto tmp = (expression);                                  \
+  if (!tmp) return std::unexpected(std::move(tmp).error()); \
   declaration = std::move(*tmp)
 
 // SP_CHECK_OK(f()): the enclosing function returns the error of f(), if it has one.
-#define SP_CHECK_OK(expression)                                               \
-  do {                                                                        \
-    if (auto sp_status = (expression); !sp_status)                            \
-      return std::unexpected(std::move(sp_status).error());                   \
+#define SP_CHECK_OK(expression)                             \
+  do {                                                      \
+    if (auto sp_status = (expression); !sp_status)          \
+      return std::unexpected(std::move(sp_status).error()); \
   } while (false)

@@ -41,10 +41,11 @@ void World::finish() {
 }
 
 const Endpoint* World::find_pod(std::string_view ns, std::string_view name) const {
-  auto found = std::lower_bound(endpoints.begin(), endpoints.end(), std::pair(ns, name),
-                                [](const Endpoint& e, const auto& key) {
-                                  return std::pair<std::string_view, std::string_view>(e.ns, e.name) < key;
-                                });
+  auto found =
+      std::lower_bound(endpoints.begin(), endpoints.end(), std::pair(ns, name),
+                       [](const Endpoint& e, const auto& key) {
+                         return std::pair<std::string_view, std::string_view>(e.ns, e.name) < key;
+                       });
   return found != endpoints.end() && found->ns == ns && found->name == name ? &*found : nullptr;
 }
 

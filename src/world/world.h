@@ -43,12 +43,12 @@ struct NodeInfo {
 
 class World {
  public:
-  uint64_t revision = 0;  // grows with each snapshot
+  uint64_t revision = 0;                          // grows with each snapshot
   std::map<std::string, k8s::Labels> namespaces;  // kubernetes.io/metadata.name is always there
   std::vector<Endpoint> endpoints;                // sorted by (ns, name)
-  std::vector<std::shared_ptr<const k8s::NetworkPolicy>> network_policies;          // (ns, name)
-  std::vector<std::shared_ptr<const k8s::ClusterNetworkPolicy>> cluster_policies;   // (name)
-  std::vector<std::shared_ptr<const k8s::Service>> services;                        // (ns, name)
+  std::vector<std::shared_ptr<const k8s::NetworkPolicy>> network_policies;         // (ns, name)
+  std::vector<std::shared_ptr<const k8s::ClusterNetworkPolicy>> cluster_policies;  // (name)
+  std::vector<std::shared_ptr<const k8s::Service>> services;                       // (ns, name)
   std::vector<NodeInfo> nodes;
 
   // Sorts, adds the namespaces that are only implied (with their one synthesised label, and their

@@ -1,0 +1,126 @@
+// status, metrics, version.
+#include <unistd.h>
+
+#include <ctime>
+#include <iostream>
+
+#include "base/strings.h"
+#include "cli/command.h"
+#include "gate/gate.h"
+#include "standalone/flow_log.h"
+#include "standalone/run_dir.h"
+#include "standalone/state.h"
+
+namespace sallyport::cli {
+namespace {
+
+using codec::Value;
+
+constexpr char kVersion[] = "0.1.0";
+
+Value simple(std::string_view op) {
+  Value request = Value::map();
+  request.set("op", op);
+  return request;
+}
+
+void print_list(std::string_view title, const Value& list) {
+  for (const Value& item : list.items()) std::cout << title << item.as_string() << "\n";
+}
+
+int status(const Args& args) {
+  int64_t wait = 0;
+  if (args.has("--wait-ready")) {
+    auto seconds = parse_duration(args.get("--wait-ready"));
+    if (!seconds) return print_error(seconds.error());
+    wait = *seconds;
+  }
+  std::time_t deadline = std::time(nullptr) + wait;
+  while (true) {
+    auto answer = ask(args, simple("status"));
+    bool ready = answer && answer->records.front()["ready"].as_bool();
+    if (wait > 0 && !ready && std::time(nullptr) < deadline) {
+      ::usleep(100'000);
+      continue;
+    }
+    if (!answer) return print_error(answer.error());
+    const Value& s = answer->records.front();
+    auto printed = print_structured(args, s);
+    if (!printed) return print_error(printed.error());
+    if (!*printed) {
+      std::cout << "run          " << s["name"].as_string() << " (pid " << s["pid"].as_int()
+                << ")\n"
+                << "manifests    " << s["manifests"].as_string() << "\n"
+                << "pods         " << s["podsReady"].as_int() << " of " << s["podsWanted"].as_int()
+                << " ready\n"
+                << "gate 1       generation " << s["generation"].as_int() << ", last change took "
+                << s["gate"]["lastPublishMicros"].as_int() << " us\n"
+                << "connections  " << s["gate"]["connections"].as_int() << " of "
+                << s["gate"]["connectionsLimit"].as_int() << "\n";
+      if (int64_t n = s["gate"]["connectionOverflows"].as_int(); n > 0)
+        std::cout << "ALARM        " << n
+                  << " new connections denied: the connection table or a pod's quota is full\n";
+      if (int64_t n = s["gate"]["eventsLost"].as_int(); n > 0)
+        std::cout << "lost         " << n << " flow events\n";
+      print_list("problem      ", s["problems"]);
+      print_list("rejected     ", s["rejectedChange"]);
+      print_list("warning      ", s["warnings"]);
+    }
+    return ready || wait == 0 ? kOk : kNo;
+  }
+}
+
+int metrics(const Args& args) {
+  auto answer = ask(args, simple("metrics"));
+  if (!answer) return print_error(answer.error());
+  std::cout << answer->records.front()["text"].as_string();
+  return kOk;
+}
+
+int version(const Args& args) {
+  Value out = Value::map();
+  out.set("version", kVersion);
+  out.set("tableLayout", Value::integer(gate::kLayoutVersion));
+  out.set("stateVersion", Value::integer(standalone::kStateVersion));
+  out.set("flowSchema", standalone::kFlowSchema);
+  auto printed = print_structured(args, out);
+  if (!printed) return print_error(printed.error());
+  if (!*printed)
+    std::cout << "sallyport " << kVersion << " (table layout " << gate::kLayoutVersion << ", state "
+              << standalone::kStateVersion << ", flows " << standalone::kFlowSchema << ")\n";
+  return kOk;
+}
+
+}  // namespace
+
+Command status_command() {
+  CommandSpec spec;
+  spec.name = "status";
+  spec.usage = "status [--wait-ready SECONDS] [-o json|yaml]";
+  spec.summary = "show the state of the node, and what is wrong";
+  spec.examples = {"sallyport status", "sallyport status --wait-ready 60"};
+  spec.options = {name_option(),
+                  {"--wait-ready", 0, "SECONDS", "wait until all pods are ready; exit 1 if not"},
+                  {"--output", 'o', "FORMAT", "json or yaml"}};
+  return {spec, status};
+}
+
+Command metrics_command() {
+  CommandSpec spec;
+  spec.name = "metrics";
+  spec.usage = "metrics";
+  spec.summary = "print the node's metrics (Prometheus text)";
+  spec.options = {name_option()};
+  return {spec, metrics};
+}
+
+Command version_command() {
+  CommandSpec spec;
+  spec.name = "version";
+  spec.usage = "version [-o json|yaml]";
+  spec.summary = "print version, layout and schema versions";
+  spec.options = {{"--output", 'o', "FORMAT", "json or yaml"}};
+  return {spec, version};
+}
+
+}  // namespace sallyport::cli

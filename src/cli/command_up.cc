@@ -1,0 +1,109 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "base/strings.h"
+#include "cli/command.h"
+#include "standalone/node.h"
+#include "standalone/teardown.h"
+
+namespace sallyport::cli {
+namespace {
+
+Result<std::string> absolute(const std::string& path) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  if (!real) return fail_errno(path);
+  std::string out = real;
+  std::free(real);
+  return out;
+}
+
+Status add_exposed(const std::string& word, standalone::UpOptions& options) {
+  size_t colon = word.find(':');
+  SP_TRY(std::string host, absolute(word.substr(0, colon)));
+  if (colon == std::string::npos) {
+    options.expose.push_back(host);
+    return {};
+  }
+  std::string target = word.substr(colon + 1);
+  if (target.empty() || target[0] != '/')
+    return fail(Code::kInvalid,
+                "--expose " + word + ": expected HOST_PATH:POD_PATH with an absolute POD_PATH");
+  options.mounts[host] = target;
+  return {};
+}
+
+int up(const Args& args) {
+  if (::geteuid() != 0)
+    return print_error("`sallyport up` makes network namespaces and loads eBPF: run it as root");
+  standalone::UpOptions options;
+  auto dir = absolute(args.words()[0]);
+  if (!dir) return print_error(dir.error());
+  options.dir = *dir;
+  options.name = args.get("--name", "default");
+  options.allow_unenforced = args.has("--allow-unenforced");
+  options.quiet = args.has("--quiet");
+  if (args.has("--metrics-port")) {
+    auto port = parse_number<uint16_t>(args.get("--metrics-port"));
+    if (!port || *port == 0) return print_error("--metrics-port: expected 1 to 65535");
+    options.metrics_port = *port;
+  }
+  for (const std::string& word : args.all("--expose"))
+    if (auto added = add_exposed(word, options); !added) return print_error(added.error());
+
+  auto node = standalone::Node::open(std::move(options));
+  if (!node) {
+    for (const k8s::Diagnostic& d : node.error().diagnostics) std::cerr << d.to_string() << "\n";
+    if (node.error().error) return print_error(*node.error().error);
+    std::cerr << "nothing was started: " << node.error().diagnostics.size() << " error(s)\n";
+    return kNo;
+  }
+  return (*node)->run();
+}
+
+int down(const Args& args) {
+  std::string name = args.words().empty() ? args.get("--name", "default") : args.words()[0];
+  if (auto ended = standalone::end_run(name); !ended) return print_error(ended.error());
+  return kOk;
+}
+
+}  // namespace
+
+Command up_command() {
+  CommandSpec spec;
+  spec.name = "up";
+  spec.usage = "up DIR [--name NAME] [--expose PATH[:POD_PATH]]... [--allow-unenforced]";
+  spec.summary = "run the manifests of a directory as a standalone node, with the gates up";
+  spec.details =
+      "Reads every *.yaml below DIR, starts the pods as processes in network namespaces of an\n"
+      "isolated node, and enforces NetworkPolicy on their traffic. Files are watched: a change is\n"
+      "applied at once, an invalid one is reported and changes nothing. Runs until SIGINT or\n"
+      "SIGTERM, then removes everything. After kill -9, pods and gate go on, and the next `up`\n"
+      "takes them over.";
+  spec.examples = {"sallyport up examples/ai-pipeline",
+                   "sallyport up manifests --name test --expose /srv/models"};
+  spec.options = {
+      name_option(),
+      {"--expose", 0, "PATH[:POD_PATH]", "show a host directory read-only in every pod"},
+      {"--allow-unenforced", 0, "", "accept policy kinds that are not enforced yet"},
+      {"--metrics-port", 0, "PORT", "of /metrics on the node's address (9090)"},
+      {"--quiet", 'q', "", "print nothing on standard output"}};
+  spec.min_args = spec.max_args = 1;
+  return {spec, up};
+}
+
+Command down_command() {
+  CommandSpec spec;
+  spec.name = "down";
+  spec.usage = "down [NAME]";
+  spec.summary = "end a run and remove everything of it";
+  spec.details = "Also clears away what a killed node left.";
+  spec.examples = {"sallyport down", "sallyport down test"};
+  spec.options = {name_option()};
+  spec.max_args = 1;
+  return {spec, down};
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,35 @@
+// From the world to the kernel: compiles, and publishes where the tables have changed.
+#pragma once
+
+#include <memory>
+
+#include "gate/gate.h"
+#include "policy/compiled.h"
+#include "standalone/pods.h"
+#include "world/world.h"
+
+namespace sallyport::standalone {
+
+class Enforcement {
+ public:
+  explicit Enforcement(gate::Gate& gate) : gate_(gate) {}
+
+  // True where a new generation was published. On error the old one stays in force.
+  Result<bool> apply(world::WorldPtr world, const Pods& pods);
+
+  [[nodiscard]] const policy::RuleRegistry& rules() const { return rules_; }
+  policy::RuleRegistry& rules() { return rules_; }
+  // The world whose tables are in force; null before the first apply().
+  [[nodiscard]] const world::WorldPtr& world() const { return world_; }
+  [[nodiscard]] uint64_t generation() const { return generation_; }
+
+ private:
+  gate::Gate& gate_;
+  policy::RuleRegistry rules_;
+  world::WorldPtr world_;
+  policy::CompiledPtr compiled_;
+  std::vector<gate::EndpointPort> ports_;
+  uint64_t generation_ = 0;
+};
+
+}  // namespace sallyport::standalone
