@@ -197,8 +197,9 @@ class RandomWorld {
     std::vector<k8s::NetworkPolicyRule> ingress, egress;
     for (int n = between(0, 3); n > 0; --n) ingress.push_back(network_rule());
     for (int n = between(0, 3); n > 0; --n) egress.push_back(network_rule());
-    auto out = policy(pick<std::string>({"east", "north", "west"}), "policy-" + std::to_string(i),
-                      selector(), std::move(ingress), std::move(egress));
+    auto out = testing::network_policy(pick<std::string>({"east", "north", "west"}),
+                                       "policy-" + std::to_string(i), selector(),
+                                       std::move(ingress), std::move(egress));
     out.isolates_ingress = !one_in(3);
     out.isolates_egress = !one_in(3);
     return out;

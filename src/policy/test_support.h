@@ -67,9 +67,10 @@ inline k8s::NetworkPolicyRule rule(std::vector<k8s::NetworkPolicyPeer> peers,
 }
 
 // The directions that isolate follow from which lists are given.
-inline k8s::NetworkPolicy policy(std::string ns, std::string name, k8s::LabelSelector subject,
-                                 std::optional<std::vector<k8s::NetworkPolicyRule>> ingress,
-                                 std::optional<std::vector<k8s::NetworkPolicyRule>> egress = {}) {
+inline k8s::NetworkPolicy network_policy(
+    std::string ns, std::string name, k8s::LabelSelector subject,
+    std::optional<std::vector<k8s::NetworkPolicyRule>> ingress,
+    std::optional<std::vector<k8s::NetworkPolicyRule>> egress = {}) {
   k8s::NetworkPolicy out;
   out.meta.ns = std::move(ns);
   out.meta.name = std::move(name);
