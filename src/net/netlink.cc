@@ -150,6 +150,17 @@ Status Netlink::delete_link(int ifindex) {
                          "delete link " + std::to_string(ifindex));
 }
 
+Status Netlink::rename(int ifindex, const std::string& name, uint32_t group) {
+  if (!valid_name(name)) return fail(Code::kInvalid, "\"" + name + "\" is no interface name");
+  MessageBuilder message(RTM_NEWLINK, 0, link_body(ifindex));
+  message.add_text(IFLA_IFNAME, name);
+  SP_CHECK_OK(socket_.request(std::move(message), "rename link " + std::to_string(ifindex)));
+  // In one request the kernel would set the group even where it refuses the name.
+  MessageBuilder second(RTM_NEWLINK, 0, link_body(ifindex));
+  second.add_u32(IFLA_GROUP, group);
+  return socket_.request(std::move(second), "group of link " + std::to_string(ifindex));
+}
+
 Status Netlink::delete_group(uint32_t group) {
   // Group 0 is where every link is that nobody put elsewhere.
   if (group == 0) return fail(Code::kInvalid, "link group 0 cannot be deleted");

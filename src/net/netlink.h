@@ -62,6 +62,8 @@ class Netlink {
   Status set_up(int ifindex, bool up = true);
   Status set_mtu(int ifindex, int mtu);
   Status delete_link(int ifindex);  // kNotFound where it is gone
+  // Another name and group; a link that is up may refuse a new name.
+  Status rename(int ifindex, const std::string& name, uint32_t group);
   // All links of a group at once, which takes as long as one. No such link is fine.
   Status delete_group(uint32_t group);
   Status add_address(int ifindex, const Ip& address, int bits, bool no_dad = true);

@@ -167,6 +167,19 @@ TEST_F(NetlinkTest, AGroupIsDeletedAndNothingElse) {
   EXPECT_FALSE(here_.delete_group(0));
 }
 
+TEST_F(NetlinkTest, ARenamedLinkBelongsToItsNewGroup) {
+  int index = here_.add_veth("v0", "p0", b_.get(), {.group = 7}).value();
+  int other = here_.add_veth("v1", "p1", b_.get(), {.group = 7}).value();
+  ASSERT_TRUE(here_.rename(index, "gone", 9));
+  EXPECT_EQ(here_.ifindex("gone").value(), index);
+  EXPECT_EQ(here_.ifindex("v0").error().code, Code::kNotFound);
+  EXPECT_EQ(here_.rename(other, "gone", 9).error().code, Code::kConflict);
+  EXPECT_FALSE(here_.rename(other, "a b", 9));
+  ASSERT_TRUE(here_.delete_group(9));
+  EXPECT_EQ(here_.ifindex("gone").error().code, Code::kNotFound);
+  EXPECT_TRUE(here_.ifindex("v1"));
+}
+
 TEST_F(NetlinkTest, ManyLinksAreAllListed) {
   for (int i = 0; i < 150; ++i)
     ASSERT_TRUE(here_.add_veth("v" + std::to_string(i), "p" + std::to_string(i), b_.get()));

@@ -4,12 +4,14 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "base/fs.h"
 #include "base/strings.h"
 #include "net/netlink.h"
 #include "node/address_pool.h"
 #include "node/cluster_ips.h"
+#include "node/link_reaper.h"
 #include "node/pod_link.h"
 #include "node/services.h"
 #include "node/topology.h"
@@ -24,7 +26,7 @@ constexpr uint32_t kAddressBlock = 64;
 class Network final : public NodeNetwork {
  public:
   Network(std::string dir, const Ranges& ranges, Topology topology, net::Netlink links,
-          uint32_t first_address)
+          net::Netlink reaper_links, uint32_t first_address)
       : dir_(std::move(dir)),
         ranges_(ranges),
         topology_(std::move(topology)),
@@ -32,7 +34,8 @@ class Network final : public NodeNetwork {
         pool_(ranges, first_address),
         recorded_(first_address),
         cluster_ips_(ranges),
-        services_(topology_.node.get(), ranges) {}
+        services_(topology_.node.get(), ranges),
+        reaper_(std::in_place, std::move(reaper_links)) {}
 
   // The rest of open(): what a new node needs before its first pod, or what a dead one wrote down.
   Status begin() {
@@ -95,7 +98,9 @@ class Network final : public NodeNetwork {
   Status disconnect(const PodLink& link) override {
     std::lock_guard lock(mutex_);
     pod_ends_.erase(link.ifindex);
-    return disconnect_pod_link(links_, link);
+    SP_TRY(bool doomed, disconnect_pod_link(links_, link));
+    if (doomed && reaper_) reaper_->wake();
+    return {};
   }
 
   Result<std::vector<Ip>> assign_cluster_ips(const k8s::Service& service) override {
@@ -115,6 +120,7 @@ class Network final : public NodeNetwork {
   Status remove() override {
     std::lock_guard lock(mutex_);
     pod_ends_.clear();
+    reaper_.reset();
     SP_CHECK_OK(remove_topology(dir_, topology_));
     ::unlink(next_address_file().c_str());
     ::unlink(cluster_ips_file().c_str());
@@ -147,6 +153,7 @@ class Network final : public NodeNetwork {
   std::string recorded_cluster_ips_;
   Services services_;
   std::map<int, PodEnd> pod_ends_;  // by ifindex: prepared and not yet connected
+  std::optional<LinkReaper> reaper_;
 };
 
 }  // namespace
@@ -156,6 +163,7 @@ Result<std::unique_ptr<NodeNetwork>> NodeNetwork::open(const std::string& state_
   std::string dir = state_dir + "/netns";
   SP_TRY(Topology topology, open_topology(dir, ranges));
   SP_TRY(net::Netlink links, net::Netlink::open(topology.node.get()));
+  SP_TRY(net::Netlink reaper_links, net::Netlink::open(topology.node.get()));
   uint32_t first = 1;
   std::string file = Network::next_address_file(dir);
   if (topology.taken_over && exists(file)) {
@@ -167,7 +175,7 @@ Result<std::unique_ptr<NodeNetwork>> NodeNetwork::open(const std::string& state_
     first = *number;
   }
   auto network = std::make_unique<Network>(std::move(dir), ranges, std::move(topology),
-                                           std::move(links), first);
+                                           std::move(links), std::move(reaper_links), first);
   SP_CHECK_OK(network->begin());
   return network;
 }

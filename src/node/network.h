@@ -52,7 +52,9 @@ class NodeNetwork {
                                   const PodAddresses& addresses) = 0;
   // Afterwards the pod's first packet passes, in both families and both directions.
   virtual Status connect(const PodLink& link, const PodAddresses& addresses) = 0;
-  virtual Status disconnect(const PodLink& link) = 0;  // missing is fine
+  // Nothing passes afterwards, and the name is free; the link itself is deleted in the background.
+  // Missing is fine.
+  virtual Status disconnect(const PodLink& link) = 0;
 
   // Cluster addresses: as written in the Service, else a stable one from the range (by hash of
   // ns/name, linear probing). Fails where two Services ask for one address. Headless: none. An

@@ -39,6 +39,18 @@ TEST_F(NetworkTest, TheFirstPacketIsNotLostInManyStarts) {
     EXPECT_EQ(ask_from(pod.netns.get(), SOCK_DGRAM, to, 8080, 300), "s " + from.to_string()) << i;
     ASSERT_TRUE(network_->disconnect(pod.link));
   }
+  // What was disconnected is deleted soon.
+  auto links = net::Netlink::open(network_->node_netns());
+  for (int i = 0; i < 500 && links->links()->size() > 3; ++i) ::usleep(10'000);
+  EXPECT_EQ(links->links()->size(), 3u) << "lo, uplink0 and the server's";
+}
+
+TEST_F(NetworkTest, ANameIsFreeAtOnce) {
+  for (int i = 0; i < 5; ++i) {
+    TestPod pod = start_pod(*network_, "veth-same");
+    ASSERT_TRUE(network_->disconnect(pod.link));
+    EXPECT_TRUE(network_->disconnect(pod.link)) << "twice is fine";
+  }
 }
 
 TEST_F(NetworkTest, APodIsDeafAndMuteUntilItIsConnected) {

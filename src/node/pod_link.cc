@@ -98,16 +98,23 @@ Status connect_pod_link(Netlink& node, const PodLink& link, const PodAddresses& 
   return {};
 }
 
-Status disconnect_pod_link(Netlink& node, const PodLink& link) {
+Result<bool> disconnect_pod_link(Netlink& node, const PodLink& link) {
+  auto missing = [](const Error& error) { return error.code == Code::kNotFound; };
   auto found = node.link(link.ifindex);
   if (!found) {
-    if (found.error().code == Code::kNotFound) return {};
+    if (missing(found.error())) return false;
     return std::unexpected(std::move(found).error());
   }
-  if (found->name != link.name) return {};
-  Status gone = node.delete_link(link.ifindex);
-  if (!gone && gone.error().code == Code::kNotFound) return {};
-  return gone;
+  if (found->name != link.name) return false;
+  // The pod's namespace may end at the same time, and take the link with it.
+  Status down = node.set_up(link.ifindex, false);
+  if (down)
+    down = node.rename(link.ifindex, "gone" + std::to_string(link.ifindex), kDoomedLinkGroup);
+  if (!down) {
+    if (missing(down.error())) return false;
+    return std::unexpected(std::move(down).error());
+  }
+  return true;
 }
 
 }  // namespace sallyport::node

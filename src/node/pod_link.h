@@ -34,7 +34,9 @@ Result<PreparedLink> prepare_pod_link(net::Netlink& node, int pod_netns, const s
 Status connect_pod_link(net::Netlink& node, const PodLink& link, const PodAddresses& addresses,
                         PodEnd* end);
 
-// Missing is fine. A link that has the index but another name is left alone.
-Status disconnect_pod_link(net::Netlink& node, const PodLink& link);
+// Takes the link down and puts it into the group of doomed links; true if there was one. Its name
+// is free at once, and nothing passes any more. A link that has the index but another name is left
+// alone.
+Result<bool> disconnect_pod_link(net::Netlink& node, const PodLink& link);
 
 }  // namespace sallyport::node

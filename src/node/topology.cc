@@ -146,6 +146,7 @@ Status remove_topology(const std::string& dir, Topology& topology) {
     auto links = Netlink::open(topology.node.get());
     if (!links) return std::unexpected(std::move(links).error());
     SP_CHECK_OK(links->delete_group(kPodLinkGroup));
+    SP_CHECK_OK(links->delete_group(kDoomedLinkGroup));
     if (auto uplink = links->ifindex("uplink0"))
       if (Status gone = links->delete_link(*uplink); !gone && gone.error().code != Code::kNotFound)
         return gone;

@@ -15,6 +15,8 @@ namespace sallyport::node {
 
 // Pods' links on the node's side are in this group, to be deleted together.
 constexpr uint32_t kPodLinkGroup = 0x5a11;
+// Links of pods that are gone: down, and deleted soon.
+constexpr uint32_t kDoomedLinkGroup = 0x5a12;
 
 struct Topology {
   Fd node, outside;
