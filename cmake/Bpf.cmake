@@ -8,7 +8,7 @@ find_program(BPF_CLANG NAMES clang-19 REQUIRED)
 function(sallyport_bpf_object TARGET SOURCE SYMBOL)
   cmake_parse_arguments(ARG "" "" "DEFINITIONS" ${ARGN})
   set(object "${CMAKE_BINARY_DIR}/bpf/${SYMBOL}.o")
-  set(assembly "${CMAKE_BINARY_DIR}/bpf/${SYMBOL}.S")
+  set(source "${CMAKE_BINARY_DIR}/bpf/${SYMBOL}_embedded.c")
   set(definitions ${ARG_DEFINITIONS})
   list(TRANSFORM definitions PREPEND -D)
   add_custom_command(
@@ -22,21 +22,22 @@ function(sallyport_bpf_object TARGET SOURCE SYMBOL)
     DEPFILE "${object}.d"
     COMMENT "BPF ${SYMBOL}"
     VERBATIM)
-  file(WRITE "${assembly}.in" "
-    .section .rodata
-    .global ${SYMBOL}
-    .global ${SYMBOL}_size
-    .balign 16
-${SYMBOL}:
-    .incbin \"${object}\"
-${SYMBOL}_end:
-    .balign 8
-${SYMBOL}_size:
-    .quad ${SYMBOL}_end - ${SYMBOL}
-    .section .note.GNU-stack,\"\",%progbits
+  # A C file with one asm statement: the compiler's own language needs no further setting.
+  file(WRITE "${source}.in" "__asm__(
+    \".section .rodata\\n\"
+    \".global ${SYMBOL}\\n\"
+    \".global ${SYMBOL}_size\\n\"
+    \".balign 16\\n\"
+    \"${SYMBOL}:\\n\"
+    \".incbin \\\"${object}\\\"\\n\"
+    \"${SYMBOL}_end:\\n\"
+    \".balign 8\\n\"
+    \"${SYMBOL}_size:\\n\"
+    \".quad ${SYMBOL}_end - ${SYMBOL}\\n\"
+    \".previous\\n\");
+extern int ${SYMBOL}_c_file_is_not_empty;
 ")
-  configure_file("${assembly}.in" "${assembly}" COPYONLY)
-  set_source_files_properties("${assembly}" PROPERTIES LANGUAGE C OBJECT_DEPENDS "${object}")
-  set_source_files_properties("${assembly}" PROPERTIES COMPILE_OPTIONS "-Wno-unused-command-line-argument")
-  target_sources(${TARGET} PRIVATE "${assembly}")
+  configure_file("${source}.in" "${source}" COPYONLY)
+  set_source_files_properties("${source}" PROPERTIES OBJECT_DEPENDS "${object}")
+  target_sources(${TARGET} PRIVATE "${source}")
 endfunction()
