@@ -3,7 +3,8 @@
   chat.py [--url URL] [--json] [--max-tokens N] [--temperature T] [--ignore-eos] [--no-stream]
           [--completions] [--system TEXT] PROMPT...
 
---json prints one JSON line per event: {"t": seconds, "text": ...}, at the end {"done": true, ...}.
+--json prints one JSON line per piece of text: {"t": seconds since the start, "at": the time, "text":
+...}, at the end {"done": true, ...}.
 Exit status: 0 the answer is whole, 1 an error was answered or the stream broke off, 2 usage.
 """
 
@@ -69,7 +70,8 @@ def main():
             text = text_of(choice)
             if text:
                 texts.append(text)
-                line = json.dumps({"t": round(time.monotonic() - started, 3), "text": text}) + "\n"
+                line = json.dumps({"t": round(time.monotonic() - started, 3),
+                                   "at": round(time.time(), 3), "text": text}) + "\n"
                 sys.stdout.write(line if a.json else text)
                 sys.stdout.flush()
 
