@@ -53,16 +53,16 @@ struct FlowEvent {
   Ip source, destination;
   uint16_t source_port = 0, destination_port = 0;  // ICMP: id in source_port, type<<8|code in dest.
   uint8_t protocol = 0;
-  bool local = false;            // LOCAL_IN: to the node itself
+  bool local = false;  // LOCAL_IN: to the node itself
   bool allow = false;
-  uint8_t reason = 0;            // sp_reason
+  uint8_t reason = 0;                                      // sp_reason
   uint32_t source_endpoint = 0, destination_endpoint = 0;  // 0: none
   policy::RuleId egress_rule = 0, ingress_rule = 0;
   uint64_t generation = 0;
   uint64_t packets[2] = {0, 0};  // by direction: from the initiator, back to it
   uint64_t bytes[2] = {0, 0};
-  uint32_t repeats = 1;          // denied packets of the tuple that this event stands for
-  int ifindex = 0;               // where it came in
+  uint32_t repeats = 1;  // denied packets of the tuple that this event stands for
+  int ifindex = 0;       // where it came in
 };
 
 struct GateStats {
@@ -71,8 +71,8 @@ struct GateStats {
   uint64_t endpoints = 0, endpoints_limit = 0;
   uint64_t cidrs = 0, programs = 0, pairs = 0, pieces = 0;
   uint64_t events_lost = 0;
-  uint64_t connection_overflows = 0;   // new connections denied because a table or quota was full
-  uint64_t last_publish_micros = 0;    // build and switch
+  uint64_t connection_overflows = 0;  // new connections denied because a table or quota was full
+  uint64_t last_publish_micros = 0;   // build and switch
   std::unordered_map<uint32_t, uint64_t> connections_of;  // endpoint id -> entries
   struct RuleCount {
     uint64_t verdicts = 0, packets = 0, bytes = 0;

@@ -1,0 +1,27 @@
+// Reading what the program counted, and clearing accounts that nobody needs any more.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "gate/gate.h"
+#include "gate/object.h"
+#include "gate/tables.h"
+
+namespace sallyport::gate {
+
+// Fills connections, limits, overflow, lost events, rules and drops of `stats`.
+Status read_accounts(const MapSet& maps, GateStats& stats);
+
+// At most `most` rows, in no order. Rows that change meanwhile may be missed or come twice.
+Result<std::vector<Connection>> read_connections(const MapSet& maps, size_t most);
+
+// The quota of an endpoint that is gone, once it has no entries.
+void close_account(const MapSet& maps, uint32_t endpoint_id);
+
+// Quotas of endpoints without entries that are not in the tables; and, where the rules' counters
+// are more than half full, those of rules that no table names.
+void tidy_accounts(const MapSet& maps, const Tables& tables);
+
+}  // namespace sallyport::gate

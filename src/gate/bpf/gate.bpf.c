@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Gate 1 as a BPF netfilter program: decision.h over the maps of maps.h. One program serves both
+ * families at FORWARD and LOCAL_IN; SP_TEST_RUN makes the variant for BPF_PROG_TEST_RUN, which
+ * takes the interfaces from a map because a test run has none. */
+#define SP_BPF 1
+#include "kernel.h"
+#include "maps.h"
+#include "types.h"
+
+#define EEXIST 17
+#define CLOCK_MONOTONIC 1
+
+struct sp_reader {
+  struct bpf_dynptr packet;
+  __u32 length;
+};
+
+#define sp_read(reader, offset, buffer, size) \
+  bpf_dynptr_slice(&(reader)->packet, offset, buffer, size)
+#define sp_length(reader) ((reader)->length)
+
+#include "decision.h"
+
+struct sp_env {
+  __u64 generation;
+  __u32 slot;
+  __u32 unused;
+};
+
+static const __u32 kZero = 0;
+
+/* --- tables ------------------------------------------------------------------------------------
+ */
+
+SP_HOOK __u64 sp_generation(struct sp_env* env) {
+  return env->generation;
+}
+
+/* The inner map of this packet's generation; a missing one answers like an empty one: no
+ * endpoint, no program, so nothing is allowed that a table would have to allow. */
+#define SP_LOOK_UP(outer, key)                               \
+  ({                                                         \
+    void* inner = bpf_map_lookup_elem(&(outer), &env->slot); \
+    inner ? bpf_map_lookup_elem(inner, key) : (void*)0;      \
+  })
+
+SP_HOOK const struct sp_endpoint* sp_find_endpoint(struct sp_env* env,
+                                                   const struct sp_address* address) {
+  return SP_LOOK_UP(endpoints, address);
+}
+
+SP_HOOK const __u32* sp_find_interface(struct sp_env* env, __u32 ifindex) {
+  return SP_LOOK_UP(interfaces, &ifindex);
+}
+
+SP_HOOK const struct sp_prefix* sp_find_prefix(struct sp_env* env,
+                                               const struct sp_address* address) {
+  struct sp_prefix_key key;
+  key.bits = 128;
+  __builtin_memcpy(key.address, address, sizeof(key.address));
+  return SP_LOOK_UP(prefixes, &key);
+}
+
+SP_HOOK const struct sp_program* sp_find_program(struct sp_env* env, __u32 set, __u32 peer_class) {
+  __u64 key = (__u64)set << 32 | peer_class;
+  return SP_LOOK_UP(programs, &key);
+}
+
+SP_HOOK const struct sp_piece* sp_find_piece(struct sp_env* env, __u32 index) {
+  return SP_LOOK_UP(pieces, &index);
+}
+
+SP_HOOK int sp_node_offers(struct sp_env* env, __u8 protocol, __u16 port) {
+  __u32 key = (__u32)protocol << 16 | port;
+  return SP_LOOK_UP(offers, &key) != 0;
+}
+
+/* --- accounts ----------------------------------------------------------------------------------
+ */
+
+SP_HOOK const struct sp_limits* sp_get_limits(struct sp_env* env) {
+  return bpf_map_lookup_elem(&limits, &kZero);
+}
+
+SP_HOOK struct sp_totals* sp_get_totals(struct sp_env* env) {
+  return bpf_map_lookup_elem(&totals, &kZero);
+}
+
+SP_HOOK __u64* sp_get_quota(struct sp_env* env, __u32 endpoint) {
+  __u64 none = 0, *quota = bpf_map_lookup_elem(&quotas, &endpoint);
+  if (quota) return quota;
+  bpf_map_update_elem(&quotas, &endpoint, &none, BPF_NOEXIST);
+  return bpf_map_lookup_elem(&quotas, &endpoint);
+}
+
+SP_GLOBAL int sp_add_to_rule(__u32 rule, __u64 verdicts, __u64 packets, __u64 bytes) {
+  struct sp_rule_count* count = bpf_map_lookup_elem(&rules, &rule);
+  if (!count) {
+    struct sp_rule_count none = {};
+    bpf_map_update_elem(&rules, &rule, &none, BPF_NOEXIST);
+    count = bpf_map_lookup_elem(&rules, &rule);
+    if (!count) return 0;
+  }
+  count->verdicts += verdicts;
+  count->packets += packets;
+  count->bytes += bytes;
+  return 0;
+}
+
+SP_HOOK void sp_count_rule(struct sp_env* env, __u32 rule, __u64 verdicts, __u64 packets,
+                           __u64 bytes) {
+  sp_add_to_rule(rule, verdicts, packets, bytes);
+}
+
+SP_HOOK void sp_count_drop(struct sp_env* env, int reason) {
+  __u32 index = (__u32)reason;
+  __u64* count = bpf_map_lookup_elem(&drops, &index);
+  if (count) *count += 1;
+}
+
+/* --- events ------------------------------------------------------------------------------------
+ */
+
+SP_HOOK __u64 sp_now(struct sp_env* env) {
+  return bpf_ktime_get_ns();
+}
+
+SP_HOOK struct sp_event* sp_begin_event(struct sp_env* env) {
+  struct sp_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+  if (!event) {
+    struct sp_totals* t = sp_get_totals(env);
+    if (t) __sync_fetch_and_add(&t->events_lost, 1);
+  }
+  return event;
+}
+
+SP_HOOK void sp_end_event(struct sp_env* env, struct sp_event* event) {
+  bpf_ringbuf_submit(event, 0);
+}
+
+/* A second after an event of a denied tuple: what was denied since, or the end of the entry. */
+static int denial_tick(void* map, struct sp_denial_key* key, struct sp_denial* denial) {
+  struct sp_env none = {}, *env = &none;
+  __u64 repeats = denial->repeats;
+  struct sp_event* event;
+  if (repeats == 0) {
+    bpf_map_delete_elem(&denials, key);
+    return 0;
+  }
+  __sync_fetch_and_add(&denial->repeats, -repeats);
+  event = sp_begin_event(env);
+  if (event) {
+    __builtin_memcpy(event, &denial->event, sizeof(*event));
+    event->time = bpf_ktime_get_ns();
+    event->repeats = repeats > 0xffffffff ? 0xffffffff : (__u32)repeats;
+    event->packets[0] = repeats;
+    event->bytes[0] = repeats * denial->event.bytes[0];
+    sp_end_event(env, event);
+  }
+  bpf_timer_start(&denial->timer, SP_SECOND, 0);
+  return 0;
+}
+
+SP_HOOK void sp_report_denied(struct sp_env* env, const struct sp_flow* flow) {
+  struct sp_denial_key key = {};
+  struct sp_denial* denial;
+  struct sp_scratch* room;
+  struct sp_event *e, *event;
+  key.tuple = flow->packet.tuple;
+  key.local = flow->at.local;
+  key.reason = flow->reason;
+  denial = bpf_map_lookup_elem(&denials, &key);
+  if (denial) {
+    __sync_fetch_and_add(&denial->repeats, 1);
+    return;
+  }
+  room = bpf_map_lookup_elem(&scratch, &kZero);
+  if (!room) return;
+  denial = &room->denial;
+  __builtin_memset(denial, 0, sizeof(*denial));
+  e = &denial->event;
+  e->kind = SP_DENIED;
+  e->reason = (__u8)flow->reason;
+  e->protocol = key.tuple.protocol;
+  e->local = flow->at.local;
+  e->source = key.tuple.source;
+  e->destination = key.tuple.destination;
+  e->source_port = key.tuple.source_port;
+  e->destination_port = key.tuple.destination_port;
+  if (e->protocol == SP_ICMP || e->protocol == SP_ICMP6) {
+    e->source_port = flow->packet.opener && flow->packet.kind == SP_KIND_FLOW &&
+                             key.tuple.destination_port != 0xffff
+                         ? key.tuple.source_port
+                         : 0;
+    e->destination_port = (__u16)(flow->packet.icmp_type << 8 | flow->packet.icmp_code);
+  }
+  e->time = bpf_ktime_get_ns();
+  e->generation = env->generation;
+  e->packets[0] = 1;
+  e->bytes[0] = flow->packet.length;
+  e->source_endpoint = flow->source.endpoint;
+  e->destination_endpoint = flow->destination.endpoint;
+  e->egress_rule = flow->egress_rule;
+  e->ingress_rule = flow->ingress_rule;
+  e->repeats = 1;
+  e->ifindex = flow->at.in;
+  event = sp_begin_event(env);
+  if (event) {
+    __builtin_memcpy(event, e, sizeof(*event));
+    sp_end_event(env, event);
+  }
+  if (bpf_map_update_elem(&denials, &key, denial, BPF_NOEXIST)) return;
+  denial = bpf_map_lookup_elem(&denials, &key);
+  if (!denial) return;
+  if (bpf_timer_init(&denial->timer, &denials, CLOCK_MONOTONIC)) return;
+  bpf_timer_set_callback(&denial->timer, denial_tick);
+  bpf_timer_start(&denial->timer, SP_SECOND, 0);
+}
+
+/* --- connections -------------------------------------------------------------------------------
+ */
+
+SP_HOOK struct sp_connection* sp_find_connection(struct sp_env* env, const struct sp_key* key) {
+  return bpf_map_lookup_elem(&connections, key);
+}
+
+SP_HOOK struct sp_connection* sp_new_connection(struct sp_env* env) {
+  struct sp_scratch* room = bpf_map_lookup_elem(&scratch, &kZero);
+  if (!room) return 0;
+  __builtin_memset(&room->connection, 0, sizeof(room->connection));
+  return &room->connection;
+}
+
+SP_HOOK int sp_remove_connection(struct sp_env* env, const struct sp_key* key) {
+  return bpf_map_delete_elem(&connections, key) == 0;
+}
+
+SP_HOOK void sp_tick_soon(struct sp_env* env, struct sp_connection* c, __u64 ns) {
+  bpf_timer_start(&c->timer, ns, 0);
+}
+
+static int connection_tick(void* map, struct sp_key* key, struct sp_connection* c) {
+  struct sp_env none = {};
+  struct sp_key copy = *key;
+  __u64 next = sp_tick(&none, &copy, c);
+  if (next) bpf_timer_start(&c->timer, next, 0);
+  return 0;
+}
+
+SP_HOOK struct sp_connection* sp_insert_connection(struct sp_env* env, const struct sp_key* key,
+                                                   struct sp_connection* value, int* made) {
+  long error = bpf_map_update_elem(&connections, key, value, BPF_NOEXIST);
+  struct sp_connection* c;
+  *made = error == 0;
+  if (error && error != -EEXIST) return 0;
+  c = bpf_map_lookup_elem(&connections, key);
+  if (error || !c) return c;
+  /* Without a timer the entry would live for ever: better no entry. */
+  if (bpf_timer_init(&c->timer, &connections, CLOCK_MONOTONIC) ||
+      bpf_timer_set_callback(&c->timer, connection_tick) ||
+      bpf_timer_start(&c->timer, SP_FIRST_TICK, 0)) {
+    bpf_map_delete_elem(&connections, key);
+    return 0;
+  }
+  return c;
+}
+
+/* --- programs ----------------------------------------------------------------------------------
+ */
+
+#ifdef SP_TEST_RUN
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct sp_test_arrival);
+} test_arrival SEC(".maps");
+#endif
+
+SEC("netfilter")
+int sallyport_gate(struct bpf_nf_ctx* ctx) {
+  const struct nf_hook_state* state = ctx->state;
+  struct sk_buff* skb = ctx->skb;
+  struct sp_reader reader;
+  struct sp_env env;
+  struct sp_flow flow;
+  __u64* generation = bpf_map_lookup_elem(&control, &kZero);
+  if (!generation) return 0;
+  env.generation = *(volatile __u64*)generation;
+  env.slot = (__u32)env.generation % SP_SLOTS;
+  flow.at.family = state->pf == SP_NFPROTO_IPV6 ? SP_V6 : SP_V4;
+#ifdef SP_TEST_RUN
+  {
+    struct sp_test_arrival* arrival = bpf_map_lookup_elem(&test_arrival, &kZero);
+    if (!arrival) return 0;
+    flow.at.in = arrival->in;
+    flow.at.out = arrival->out;
+    flow.at.local = arrival->local;
+    flow.at.reply = arrival->reply;
+  }
+#else
+  flow.at.in = state->in ? (__u32)state->in->ifindex : 0;
+  flow.at.local = state->hook == SP_NF_LOCAL_IN;
+  flow.at.out = 0;
+  flow.at.reply = 0;
+  if (flow.at.local) {
+    __u32 info = (__u32)skb->_nfct & SP_CT_INFO_MASK;
+    flow.at.reply = info == SP_CT_ESTABLISHED_REPLY || info == SP_CT_RELATED_REPLY;
+  } else {
+    flow.at.out = state->out ? (__u32)state->out->ifindex : 0;
+  }
+#endif
+  reader.length = skb->len;
+  if (bpf_dynptr_from_skb(skb, 0, &reader.packet)) return 0;
+  return sp_decide(&env, &reader, &flow);
+}
+
+/* Run by the node through BPF_PROG_TEST_RUN: ends every connection of one endpoint. */
+struct sp_forget {
+  __u32 endpoint;
+};
+
+static long forget_one(void* map, struct sp_key* key, struct sp_connection* c,
+                       struct sp_forget* forget) {
+  if (c->endpoint[0] == forget->endpoint || c->endpoint[1] == forget->endpoint) {
+    struct sp_env none = {};
+    struct sp_key copy = *key;
+    sp_end_connection(&none, &copy, c);
+  }
+  return 0;
+}
+
+SEC("syscall")
+int sallyport_forget(struct sp_forget* context) {
+  struct sp_forget forget = {.endpoint = context->endpoint};
+  bpf_for_each_map_elem(&connections, forget_one, &forget, 0);
+  return 0;
+}
+
+char sp_license[] SEC("license") = "GPL";
