@@ -51,6 +51,16 @@ std::optional<TextError> find_bad_character(std::string_view text) {
   return std::nullopt;
 }
 
+// The line `number`, without its end.
+std::string_view line_of(std::string_view text, int number) {
+  for (; number > 1; --number) {
+    size_t end = text.find('\n');
+    if (end == std::string_view::npos) return {};
+    text.remove_prefix(end + 1);
+  }
+  return text.substr(0, text.find('\n'));
+}
+
 // The parser's terse messages with the usual cause.
 std::string explain(std::string_view message) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kCauses{{
@@ -72,6 +82,22 @@ std::string explain(std::string_view message) {
   return "not valid YAML: " + std::string(message);
 }
 
+TextError to_error(const YAML::Exception& error, const YamlBuilder& builder,
+                   std::string_view text) {
+  Mark mark{error.mark.line + 1, error.mark.column + 1};
+  if (error.mark.is_null()) mark = {1, 1};
+  // An open bracket is found missing at the end of the text; the place to look is where it opened.
+  bool unclosed =
+      error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW || error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW;
+  if (unclosed && builder.innermost_open().line > 0) mark = builder.innermost_open();
+  // A tab takes the line out of its map, which the parser notices only later in the line.
+  std::string_view line = line_of(text, mark.line);
+  size_t tab = line.substr(0, line.find_first_not_of(" \t")).find('\t');
+  if (tab != std::string_view::npos)
+    return {{mark.line, static_cast<int>(tab) + 1}, explain(YAML::ErrorMsg::TAB_IN_INDENTATION)};
+  return {mark, explain(error.msg)};
+}
+
 }  // namespace
 
 std::expected<std::vector<Value>, YamlError> parse_yaml(std::string_view text,
@@ -91,9 +117,7 @@ std::expected<std::vector<Value>, YamlError> parse_yaml(std::string_view text,
   } catch (const BuildError& error) {
     return std::unexpected(error.error);
   } catch (const YAML::Exception& error) {
-    Mark mark{error.mark.line + 1, error.mark.column + 1};
-    if (error.mark.is_null()) mark = {1, 1};
-    return std::unexpected(TextError{mark, explain(error.msg)});
+    return std::unexpected(to_error(error, builder, text));
   } catch (const std::exception& error) {
     return std::unexpected(TextError{{1, 1}, std::string("not readable: ") + error.what()});
   }

@@ -28,6 +28,11 @@ class YamlBuilder : public YAML::EventHandler {
   // The documents. Fails where the last text in quotes never ends, which the parser accepts.
   std::vector<Value> take();
 
+  // Where the innermost list or map began that has not ended; line 0 where there is none.
+  [[nodiscard]] Mark innermost_open() const {
+    return stack_.empty() ? Mark{} : stack_.back().value.mark;
+  }
+
   void OnDocumentStart(const YAML::Mark& mark) override;
   void OnDocumentEnd() override;
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override;

@@ -86,7 +86,7 @@ IntOrString decode_port(const Field& field) {
       std::string hint = parse_number<int>(port.name) ? "; write a number without quotes" : "";
       field.error(quoted(port.name) + ": " + *wrong + hint);
     }
-  } else if (field.present()) {
+  } else if (field.maybe_integer()) {  // other types have been reported
     port.number = field.number();
     if (port.number < 1 || port.number > 65535)
       field.error(std::to_string(port.number) + " is out of range, expected 1 to 65535");

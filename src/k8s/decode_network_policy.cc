@@ -53,7 +53,7 @@ NetworkPolicyPort decode_policy_port(const Field& field) {
   Field number = field["port"];
   if (number.present()) port.port = decode_port(number);
   Field end = field["endPort"];
-  if (!end.present()) return port;
+  if (!end.maybe_integer()) return port;  // absent, or reported already
   port.end_port = end.number();
   if (!port.port)
     end.error("endPort without port");
