@@ -31,6 +31,11 @@ class EndSignals {
   EndSignals& operator=(const EndSignals&) = delete;
   ~EndSignals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
   [[nodiscard]] int fd() const { return fd_.get(); }
+  // Takes the signal off: it would strike when it is no longer blocked.
+  void take() const {
+    signalfd_siginfo info;
+    [[maybe_unused]] const ssize_t got = ::read(fd_.get(), &info, sizeof(info));
+  }
 
  private:
   sigset_t before_;
@@ -67,7 +72,10 @@ class Loop {
       bool look = false;
       for (int i = 0; i < count; ++i) {
         const int fd = events[static_cast<size_t>(i)].data.fd;
-        if (fd == signals_.fd()) return {};
+        if (fd == signals_.fd()) {
+          signals_.take();
+          return {};
+        }
         if (fd == tcp_.poll_fd()) tcp_.dispatch(records_.zone());
         if (fd == records_.watch_fd()) look = true;
         for (UdpServer& server : udp_)

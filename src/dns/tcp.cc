@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -26,6 +27,17 @@ struct TcpServer::Client {
   size_t sent = 0;
   bool at_end = false;
   uint32_t events = EPOLLIN;
+
+  // The length of the query at `at`; nothing where its two bytes have not come.
+  [[nodiscard]] std::optional<size_t> query_length(size_t at) const {
+    if (in.size() - at < 2) return std::nullopt;
+    return static_cast<size_t>(static_cast<uint8_t>(in[at])) << 8 |
+           static_cast<uint8_t>(in[at + 1]);
+  }
+  [[nodiscard]] bool has_query() const {
+    const auto length = query_length(0);
+    return length && in.size() >= 2 + *length;
+  }
 };
 
 TcpServer::TcpServer(const Clock& clock) : TcpServer(clock, Limits{}) {}
@@ -103,9 +115,10 @@ bool TcpServer::serve(uint64_t id, Client& client, const Zone& zone) {
 
 bool TcpServer::answer_queries(Client& client, const Zone& zone) {
   size_t at = 0;
-  while (client.in.size() - at >= 2 && client.out.size() - client.sent < kMuchOutput) {
-    auto byte = [&](size_t i) { return static_cast<uint8_t>(client.in[at + i]); };
-    const size_t length = static_cast<size_t>(byte(0)) << 8 | byte(1);
+  while (client.out.size() - client.sent < kMuchOutput) {
+    const auto found = client.query_length(at);
+    if (!found) break;
+    const size_t length = *found;
     if (length == 0 || length > kLongest) return false;
     if (client.in.size() - at < 2 + length) break;
     const auto* query = reinterpret_cast<const uint8_t*>(client.in.data()) + at + 2;
@@ -133,13 +146,13 @@ bool TcpServer::flush(uint64_t id, Client& client) {
     }
     client.sent += static_cast<size_t>(sent);
   }
-  const bool all_sent = client.sent == client.out.size();
   client.out.erase(0, client.sent);
   client.sent = 0;
-  if (all_sent && client.at_end) return false;
+  const bool idle = client.out.empty() && !client.has_query();
+  if (idle && client.at_end) return false;
   // While answers wait, nothing more is read: a client that does not read them cannot make us
-  // keep more.
-  const uint32_t wanted = all_sent ? EPOLLIN : EPOLLOUT;
+  // keep more. Queries that are here already are answered when there is room again.
+  const uint32_t wanted = idle ? EPOLLIN : EPOLLOUT;
   if (wanted == client.events) return true;
   client.events = wanted;
   return watch(client.socket.get(), id, wanted, EPOLL_CTL_MOD).has_value();

@@ -143,7 +143,9 @@ std::string reverse_name(const Ip& ip) {
   return name + "ip6.arpa";
 }
 
-Result<Zone> parse_zone(std::string_view text) { return Parser(text).run(); }
+Result<Zone> parse_zone(std::string_view text) {
+  return Parser(text).run();
+}
 
 std::string write_zone(const Zone& zone) {
   std::string text = std::string(kFirstLine) + "\ndomain " + zone.domain + "\n";
