@@ -97,9 +97,13 @@ Result<Cgroups> Cgroups::open(std::string base) {
   CgroupMounts mounts = parse_cgroup_mounts(text);
   if (!mounts.v2.empty()) {
     SP_TRY(std::string available, read_file(mounts.v2 + "/cgroup.controllers", 4096));
-    for (const std::string& name : split(trim(available), ' '))
-      if (std::find(kControllers.begin(), kControllers.end(), name) != kControllers.end())
+    for (const std::string& name : split(trim(available), ' ')) {
+      bool wanted = std::find(kControllers.begin(), kControllers.end(), name) != kControllers.end();
+      // Where this is not the real root and has processes, the kernel refuses; the controller is
+      // then as good as absent, and a limit that needs it is an error of its container.
+      if (wanted && put(mounts.v2 + "/cgroup.subtree_control", "+" + name))
         mounts.v2_controllers.insert(name);
+    }
   }
   return Cgroups(std::move(base), std::move(mounts));
 }
@@ -127,7 +131,6 @@ Result<Fd> Cgroups::make_pod(const std::string& uid) {
     bool v2 = root == mounts_.v2;
     SP_CHECK_OK(make_dir(base));
     if (v2 && !mounts_.v2_controllers.empty()) {
-      SP_CHECK_OK(enable_controllers(root, mounts_.v2_controllers));
       SP_CHECK_OK(enable_controllers(base, mounts_.v2_controllers));
     }
     SP_CHECK_OK(make_dir(pod));

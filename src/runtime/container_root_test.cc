@@ -45,7 +45,7 @@ TEST_F(ContainerRootTest, DevicesAndKernelViews) {
   std::string seen = output(
       shell("echo x > /dev/null && head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c\n"
             "ls /dev | tr '\\n' ' '; echo\n"
-            "echo hi > /dev/shm/a && cat /dev/shm/a; echo err > /dev/stderr\n"
+            "echo hi > /dev/shm/a && cat /dev/shm/a; echo out > /dev/stdout\n"
             "ls /sys/class/net\n"
             "touch /sys/x 2>/dev/null || echo sys is read-only\n"
             "echo 1 2>/dev/null > /proc/sys/kernel/panic || echo sysctl is read-only\n"
@@ -53,7 +53,7 @@ TEST_F(ContainerRootTest, DevicesAndKernelViews) {
             "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"));
   EXPECT_EQ(seen,
             "4\n4\nfd full null ptmx pts random shm stderr stdin stdout tty urandom zero \n"
-            "hi\nerr\nlo\nsys is read-only\nsysctl is read-only\n0\n0\n");
+            "hi\nout\nlo\nsys is read-only\nsysctl is read-only\n0\n0\n");
 }
 
 TEST_F(ContainerRootTest, ReadOnlyRootFilesystem) {

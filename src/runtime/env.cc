@@ -30,7 +30,7 @@ std::string joined(const std::vector<Ip>& ips) {
 std::optional<std::string> bracketed(const std::string& path, std::string_view prefix) {
   if (!path.starts_with(prefix)) return std::nullopt;
   std::string_view rest = std::string_view(path).substr(prefix.size());
-  if (rest.size() < 4 || !rest.starts_with("['") || !rest.ends_with("']")) return std::nullopt;
+  if (rest.size() < 5 || !rest.starts_with("['") || !rest.ends_with("']")) return std::nullopt;
   return std::string(rest.substr(2, rest.size() - 4));
 }
 

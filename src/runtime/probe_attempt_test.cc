@@ -1,0 +1,126 @@
+#include "runtime/probe_attempt.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+
+namespace sallyport::runtime {
+namespace {
+
+const Ip kLoopback = Ip::v4(INADDR_LOOPBACK);
+
+class ProbeAttemptTest : public ::testing::Test {
+ protected:
+  void listen() {
+    listener_ = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    ASSERT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+    ASSERT_EQ(::listen(listener_.get(), 4), 0);
+    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length);
+    port_ = ntohs(address.sin_port);
+  }
+  k8s::Probe probe(k8s::Probe::Kind kind) const {
+    k8s::Probe made;
+    made.kind = kind;
+    made.port.number = port_;
+    return made;
+  }
+  static ProbeTarget target() { return {-1, kLoopback, "", ""}; }
+  static std::optional<ProbeResult> wait(ProbeAttempt& attempt, int milliseconds = 2000) {
+    for (int i = 0; i < milliseconds / 10; ++i) {
+      if (auto result = attempt.advance()) return result;
+      pollfd event{attempt.fd(), static_cast<short>(attempt.wants_write() ? POLLOUT : POLLIN), 0};
+      ::poll(&event, 1, 10);
+    }
+    return std::nullopt;
+  }
+  Fd listener_;
+  int port_ = 0;
+};
+
+TEST_F(ProbeAttemptTest, TcpConnectsOrIsRefused) {
+  listen();
+  auto attempt = begin_probe(probe(k8s::Probe::Kind::kTcpSocket), target());
+  ASSERT_TRUE(attempt);
+  EXPECT_TRUE(wait(**attempt)->success);
+  listener_.reset();
+  attempt = begin_probe(probe(k8s::Probe::Kind::kTcpSocket), target());
+  if (attempt) {
+    auto result = wait(**attempt);
+    ASSERT_TRUE(result);
+    EXPECT_FALSE(result->success);
+    EXPECT_NE(result->text.find("Connection refused"), std::string::npos) << result->text;
+  }
+}
+
+TEST_F(ProbeAttemptTest, HttpSendsItsRequestAndReadsTheStatus) {
+  listen();
+  k8s::Probe http = probe(k8s::Probe::Kind::kHttpGet);
+  http.path = "/ready";
+  auto attempt = begin_probe(http, target());
+  ASSERT_TRUE(attempt);
+  EXPECT_FALSE(wait(**attempt, 100)) << "no answer yet";
+  Fd peer(::accept(listener_.get(), nullptr, nullptr));
+  char request[1024] = {};
+  ASSERT_GT(::recv(peer.get(), request, sizeof request - 1, 0), 0);
+  EXPECT_TRUE(std::string(request).starts_with("GET /ready HTTP/1.1\r\nHost: 127.0.0.1:"));
+  ASSERT_EQ(::send(peer.get(), "HTTP/1.1 20", 11, 0), 11);
+  EXPECT_FALSE(wait(**attempt, 50));
+  ASSERT_EQ(::send(peer.get(), "4 No\r\n", 6, 0), 6);
+  auto result = wait(**attempt);
+  ASSERT_TRUE(result);
+  EXPECT_TRUE(result->success);
+}
+
+TEST_F(ProbeAttemptTest, NeedsAnAddress) {
+  ProbeTarget nowhere = target();
+  nowhere.ip.reset();
+  EXPECT_EQ(begin_probe(probe(k8s::Probe::Kind::kTcpSocket), nowhere).error().code,
+            Code::kUnavailable);
+  k8s::Probe named = probe(k8s::Probe::Kind::kTcpSocket);
+  named.host = "example.org";
+  EXPECT_EQ(begin_probe(named, target()).error().message,
+            "host example.org: expected an IP address");
+  EXPECT_FALSE(begin_probe(probe(k8s::Probe::Kind::kExec), target())) << "no shim there";
+}
+
+TEST(HttpProbeTest, Requests) {
+  k8s::Probe probe;
+  probe.port.number = 8080;
+  probe.path = "healthz";
+  probe.headers = {{"host", "example.org"}, {"X-One", "1"}};
+  EXPECT_EQ(
+      http_probe_request(probe, *Ip::parse("fd00::1")),
+      "GET /healthz HTTP/1.1\r\nHost: example.org\r\nUser-Agent: kube-probe/1.33\r\nAccept: */*\r\n"
+      "Connection: close\r\nX-One: 1\r\n\r\n");
+  probe.headers.clear();
+  EXPECT_NE(http_probe_request(probe, *Ip::parse("fd00::1"))->find("Host: [fd00::1]:8080\r\n"),
+            std::string::npos);
+  probe.headers = {{"X", "a\r\nEvil: 1"}};
+  EXPECT_FALSE(http_probe_request(probe, kLoopback));
+  probe.headers.clear();
+  probe.path = "/ HTTP/1.1\r\nX: y";
+  EXPECT_FALSE(http_probe_request(probe, kLoopback));
+}
+
+TEST(HttpProbeTest, Answers) {
+  EXPECT_TRUE(http_probe_result("HTTP/1.1 200 OK\r\n", false)->success);
+  EXPECT_TRUE(http_probe_result("HTTP/1.0 399 x\r\n", false)->success);
+  EXPECT_FALSE(http_probe_result("HTTP/1.1 400 x\r\n", false)->success);
+  EXPECT_FALSE(http_probe_result("HTTP/1.1 199 x\r\n", false)->success);
+  EXPECT_EQ(http_probe_result("HTTP/1.1 503 x\r\n", false)->text, "HTTP status 503");
+  EXPECT_FALSE(http_probe_result("HTTP/1.1 2", false));
+  for (const char* text :
+       {"SSH-2.0-x\r\n", "HTTP/1.1 abc\r\n", "HTTP/1.1\r\n", "", "HTTP/2 200\r\n"})
+    EXPECT_FALSE(http_probe_result(text, true)->success) << text;
+}
+
+}  // namespace
+}  // namespace sallyport::runtime
