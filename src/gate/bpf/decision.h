@@ -235,15 +235,50 @@ static __attribute__((noinline)) void sp_report_connection(struct sp_env* env, _
   sp_end_event(env, e);
 }
 
-/* Many entries, of the table or of this one's quota: idle ones must go sooner. */
+/* The event about a denied packet. */
+static inline void sp_fill_denied(struct sp_env* env, const struct sp_flow* f, struct sp_event* e) {
+  const struct sp_packet* p = &f->packet;
+  e->kind = SP_DENIED;
+  e->reason = (__u8)f->reason;
+  e->protocol = p->tuple.protocol;
+  e->local = f->at.local;
+  e->source = p->tuple.source;
+  e->destination = p->tuple.destination;
+  e->source_port = p->tuple.source_port;
+  e->destination_port = p->tuple.destination_port;
+  if (e->protocol == SP_ICMP || e->protocol == SP_ICMP6) {
+    /* The id of a query or its answer; other messages have none. */
+    if (p->kind != SP_KIND_FLOW || p->tuple.destination_port == 0xffff)
+      e->source_port = 0;
+    else if (!p->opener)
+      e->source_port = p->tuple.destination_port;
+    e->destination_port = (__u16)(p->icmp_type << 8 | p->icmp_code);
+  }
+  e->time = sp_now(env);
+  e->generation = sp_generation(env);
+  e->packets[0] = 1;
+  e->bytes[0] = p->length;
+  e->source_endpoint = f->source.endpoint;
+  e->destination_endpoint = f->destination.endpoint;
+  e->egress_rule = f->egress_rule;
+  e->ingress_rule = f->ingress_rule;
+  e->repeats = 1;
+  e->ifindex = f->at.in;
+}
+
+/* Is the table three quarters full, or half used what this endpoint may have? Then idle ones go.
+ */
 static inline int sp_pressure(struct sp_env* env, __u32 owner) {
   const struct sp_limits* limits = sp_get_limits(env);
   struct sp_totals* totals = sp_get_totals(env);
-  __u64* quota;
+  __u64 *quota, free, most;
   if (!limits || !totals) return 1;
-  if (totals->connections > limits->connections / 4 * 3) return 1;
+  if (totals->connections >= limits->connections) return 1;
+  free = limits->connections - totals->connections;
+  if (free < limits->connections / 4) return 1;
   quota = sp_get_quota(env, owner);
-  return !quota || *quota > limits->per_endpoint / 4 * 3;
+  most = free < limits->per_endpoint ? free : limits->per_endpoint;
+  return !quota || *quota > most / 2;
 }
 
 /* Takes room for one entry of `owner`; 0 or the reason why there is none. An endpoint may hold no

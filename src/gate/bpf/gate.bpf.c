@@ -179,31 +179,7 @@ SP_HOOK void sp_report_denied(struct sp_env* env, const struct sp_flow* flow) {
   denial = &room->denial;
   __builtin_memset(denial, 0, sizeof(*denial));
   e = &denial->event;
-  e->kind = SP_DENIED;
-  e->reason = (__u8)flow->reason;
-  e->protocol = key.tuple.protocol;
-  e->local = flow->at.local;
-  e->source = key.tuple.source;
-  e->destination = key.tuple.destination;
-  e->source_port = key.tuple.source_port;
-  e->destination_port = key.tuple.destination_port;
-  if (e->protocol == SP_ICMP || e->protocol == SP_ICMP6) {
-    e->source_port = flow->packet.opener && flow->packet.kind == SP_KIND_FLOW &&
-                             key.tuple.destination_port != 0xffff
-                         ? key.tuple.source_port
-                         : 0;
-    e->destination_port = (__u16)(flow->packet.icmp_type << 8 | flow->packet.icmp_code);
-  }
-  e->time = bpf_ktime_get_ns();
-  e->generation = env->generation;
-  e->packets[0] = 1;
-  e->bytes[0] = flow->packet.length;
-  e->source_endpoint = flow->source.endpoint;
-  e->destination_endpoint = flow->destination.endpoint;
-  e->egress_rule = flow->egress_rule;
-  e->ingress_rule = flow->ingress_rule;
-  e->repeats = 1;
-  e->ifindex = flow->at.in;
+  sp_fill_denied(env, flow, e);
   event = sp_begin_event(env);
   if (event) {
     __builtin_memcpy(event, e, sizeof(*event));
