@@ -183,6 +183,24 @@ Status Netlink::add_address(int ifindex, const Ip& address, int bits, bool no_da
   return socket_.request(std::move(message), "add address " + address.to_string());
 }
 
+Result<bool> Netlink::is_local(const Ip& address) {
+  rtmsg body{};
+  body.rtm_family = af(address);
+  body.rtm_dst_len = address.family() == Family::kV4 ? 32 : 128;
+  MessageBuilder message(RTM_GETROUTE, 0, body);
+  message.add_ip(RTA_DST, address);
+  bool local = false;
+  Status asked = socket_.query(std::move(message), "route to " + address.to_string(),
+                               [&](uint16_t type, Bytes payload) {
+                                 rtmsg route{};
+                                 if (type == RTM_NEWROUTE && read_as(payload, route))
+                                   local = route.rtm_type == RTN_LOCAL;
+                               });
+  if (!asked && asked.error().os_errno != ENETUNREACH && asked.error().os_errno != EHOSTUNREACH)
+    return std::unexpected(std::move(asked).error());
+  return local;
+}
+
 Status Netlink::add_route(const Cidr& destination, const Ip* via, int ifindex, const Ip* source,
                           bool on_link) {
   Route route{destination, {}, {}, ifindex, on_link};

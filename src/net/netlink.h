@@ -67,6 +67,9 @@ class Netlink {
   // All links of a group at once, which takes as long as one. No such link is fine.
   Status delete_group(uint32_t group);
   Status add_address(int ifindex, const Ip& address, int bits, bool no_dad = true);
+  // Whether packets to the address are delivered here. The kernel brings an IPv6 address into use a
+  // moment after add_address, even one without duplicate address detection.
+  Result<bool> is_local(const Ip& address);
   // via: next hop or nothing; on_link where the gateway is not in a connected subnet.
   Status add_route(const Cidr& destination, const Ip* via, int ifindex, const Ip* source = nullptr,
                    bool on_link = false);

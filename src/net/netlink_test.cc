@@ -40,6 +40,16 @@ class NetlinkTest : public ::testing::Test {
     ADD_FAILURE() << "the links have no carrier after 3 s";
   }
 
+  static void wait_until_local(Netlink& links, const char* address) {
+    for (int tries = 0; tries < 3000; ++tries) {
+      auto local = links.is_local(ip(address));
+      ASSERT_TRUE(local) << local.error().message;
+      if (*local) return;
+      ::usleep(1000);
+    }
+    ADD_FAILURE() << address << " is not in use after 3 s";
+  }
+
   Fd a_, b_;
   Netlink here_, there_;
 };
@@ -118,6 +128,11 @@ TEST_F(NetlinkTest, RoutesAndNeighboursCarryBothFamilies) {
     EXPECT_TRUE(side.links.add_route(again)) << "a replacement is not a conflict";
   }
   wait_until_operating(left, right);
+  wait_until_local(here_, "fd00::1");
+  wait_until_local(there_, "fd00:7::2");
+  EXPECT_FALSE(here_.is_local(ip("fd00:7::2")).value());
+  EXPECT_FALSE(here_.is_local(ip("198.18.7.2")).value());
+  EXPECT_TRUE(here_.is_local(ip("198.18.0.1")).value());
   auto server = socket_in(b_.get(), AF_INET6, SOCK_DGRAM, 0);
   auto client = socket_in(a_.get(), AF_INET6, SOCK_DGRAM, 0);
   ASSERT_TRUE(server && client);
@@ -142,6 +157,8 @@ TEST_F(NetlinkTest, RoutesAndNeighboursCarryBothFamilies) {
 }
 
 TEST_F(NetlinkTest, LocalRouteAnswersForAWholeRange) {
+  EXPECT_FALSE(here_.is_local(ip("198.19.200.3")).value()) << "no route at all";
+  EXPECT_FALSE(here_.is_local(ip("fd00:2::3")).value()) << "no route at all";
   int lo = here_.ifindex("lo").value();
   Route route{.destination = cidr("198.19.128.0/17"), .ifindex = lo, .local = true};
   ASSERT_TRUE(here_.add_route(route));

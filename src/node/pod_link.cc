@@ -63,6 +63,16 @@ Status wait_until_operating(Netlink& links, int ifindex) {
   }
 }
 
+Status wait_until_local(Netlink& links, const Ip& address) {
+  for (int tries = 0;; ++tries) {
+    SP_TRY(bool local, links.is_local(address));
+    if (local) return {};
+    if (tries == 2000)
+      return fail(Code::kUnavailable, address.to_string() + " is not in use after a second");
+    ::usleep(500);
+  }
+}
+
 Result<PreparedLink> prepare_pod_link(Netlink& node, int pod_netns, const std::string& name,
                                       const PodAddresses& addresses) {
   if (name.starts_with("uplink") || name == "lo")
@@ -94,7 +104,10 @@ Status connect_pod_link(Netlink& node, const PodLink& link, const PodAddresses& 
     SP_CHECK_OK(node.add_route(route));
   }
   SP_CHECK_OK(wait_until_operating(node, link.ifindex));
-  if (end) SP_CHECK_OK(wait_until_operating(end->links, end->ifindex));
+  if (end) {
+    SP_CHECK_OK(wait_until_operating(end->links, end->ifindex));
+    SP_CHECK_OK(wait_until_local(end->links, addresses.v6));
+  }
   return {};
 }
 

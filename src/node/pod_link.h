@@ -15,6 +15,9 @@ namespace sallyport::node {
 // Waits for that, at most a second; asking makes the kernel look at once.
 Status wait_until_operating(net::Netlink& links, int ifindex);
 
+// The same for an IPv6 address that was just added: it is delivered a moment later.
+Status wait_until_local(net::Netlink& links, const Ip& address);
+
 // The pod's end between prepare and connect.
 struct PodEnd {
   net::Netlink links;  // in the pod's namespace
@@ -31,6 +34,7 @@ Result<PreparedLink> prepare_pod_link(net::Netlink& node, int pod_netns, const s
                                       const PodAddresses& addresses);
 
 // May be repeated. `end` is null where the node process is not the one that prepared it.
+// Afterwards the first packet passes.
 Status connect_pod_link(net::Netlink& node, const PodLink& link, const PodAddresses& addresses,
                         PodEnd* end);
 

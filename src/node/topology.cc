@@ -109,6 +109,7 @@ Result<Topology> build(const std::string& dir, const Ranges& ranges) {
   SP_TRY(int node0, outside_links.ifindex("node0"));
   SP_CHECK_OK(wait_until_operating(node_links, uplink));
   SP_CHECK_OK(wait_until_operating(outside_links, node0));
+  SP_CHECK_OK(wait_until_local(node_links, ranges.node6));
   SP_CHECK_OK(net::keep_netns(node.get(), dir + "/node"));
   SP_CHECK_OK(net::keep_netns(outside.get(), dir + "/outside"));
   SP_CHECK_OK(write_file_atomic(dir + "/layout", std::string(kLayout) + "\n"));
