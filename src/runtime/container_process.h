@@ -14,17 +14,19 @@ namespace sallyport::runtime {
 
 struct StartedProcess {
   pid_t pid = 0;
-  // Closed by the kernel when the program starts. Before: the inode of the process's mount
-  // namespace (8 bytes), then, where the start failed, why.
-  Fd report;
+  Fd report;    // what read_report() reads
   Fd out, err;  // read ends of its output; only of start_container
 };
 
+// How a start went. The mount namespace is held open: while it is, no other can have its number, so
+// that what belongs to the container is never confused with another's.
 struct StartReport {
-  uint64_t mount_namespace = 0;
-  std::string error;  // empty: the program runs
+  Fd mount_namespace;  // only of start_container
+  std::string error;   // empty and `finished`: the program runs
+  bool finished = false;
 };
-StartReport parse_report(std::string_view bytes);
+// Takes in what has come; never waits.
+void read_report(const Fd& report, StartReport& into);
 
 Result<StartedProcess> start_container(const Plan& plan, const PlannedContainer& container,
                                        const std::vector<int>& cgroup_procs);
@@ -40,6 +42,6 @@ Result<StartedProcess> start_in_container(const PlannedContainer& container, pid
 
 // Sends SIGKILL to each process in this mount namespace; how many there were. Once is not enough
 // for a process that forks: call until it returns 0.
-size_t kill_all_in(uint64_t mount_namespace);
+size_t kill_all_in(const Fd& mount_namespace);
 
 }  // namespace sallyport::runtime

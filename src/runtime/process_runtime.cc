@@ -234,6 +234,11 @@ std::vector<Sandbox> ProcessRuntime::recover() {
       SP_TRY(pod.plan, decode_plan(value["plan"]));
       pod.shim = shim;
       SP_TRY(pod.pidfd, open_pidfd(shim));
+      // One that was being made when the node process died dies with it, but not at once; a shim
+      // that answers is past that.
+      codec::Value ping = codec::Value::map();
+      ping.set("op", "ping");
+      SP_TRY(codec::Value alive, ask_shim(dir_of(uid), ping));
       SP_TRY(Fd netns, netns_of(shim));
       SP_CHECK_OK(adopt(uid, pod));
       probes_.add(pod.plan, dir_of(uid));

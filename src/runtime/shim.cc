@@ -90,7 +90,7 @@ void Shim::wait_for_events() {
   for (size_t i = 0; i < containers_.size(); ++i) {
     if (!containers_[i].process) continue;
     read_output(containers_[i], false);
-    read_report(i);
+    follow_start(i);
   }
   reap();
   for (Session& session : sessions_) serve(session);
@@ -108,12 +108,8 @@ void Shim::accept_session() {
 
 void Shim::serve(Session& session) {
   if (session.process) {
-    char bytes[512];
-    ssize_t n = 0;
-    while (session.process->report &&
-           (n = ::read(session.process->report.get(), bytes, sizeof bytes)) > 0)
-      if (session.report.size() < 8192) session.report.append(bytes, static_cast<size_t>(n));
-    if (n == 0) session.process->report.reset();
+    read_report(session.process->report, session.report);
+    if (session.report.finished) session.process->report.reset();
   }
   if (session.closing) return;
   auto message = receive_message(session.socket.get());
@@ -139,7 +135,7 @@ void Shim::act() {
     Container& container = containers_[action.index];
     switch (action.kind) {
       case Lifecycle::Action::Kind::kStart:
-        waiting_starts_.push_back(action.index);
+        start(action.index);
         break;
       case Lifecycle::Action::Kind::kTerm:
         if (container.process) ::kill(container.process->pid, SIGTERM);
@@ -149,17 +145,13 @@ void Shim::act() {
         break;
     }
   }
-  // A namespace number may be given again once its last process has gone, not before.
-  if (!doomed_.empty()) return;
-  for (size_t index : std::exchange(waiting_starts_, {})) start(index);
 }
 
 void Shim::start(size_t index) {
   Container& container = containers_[index];
   const PlannedContainer& planned = plan_.containers[index];
-  container.report.clear();
+  container.report = {};
   container.running = false;
-  container.mount_namespace = 0;
   container.oom_kills = count_oom_kills(container.oom_file);
   if (!container.log)
     container.log =
@@ -178,20 +170,13 @@ void Shim::start(size_t index) {
   container.process = std::move(*started);
 }
 
-void Shim::read_report(size_t index) {
+void Shim::follow_start(size_t index) {
   Container& container = containers_[index];
   if (!container.process || !container.process->report) return;
-  char bytes[512];
-  while (true) {
-    ssize_t n = ::read(container.process->report.get(), bytes, sizeof bytes);
-    if (n < 0) return;  // nothing yet
-    if (n == 0) break;
-    if (container.report.size() < 8192) container.report.append(bytes, static_cast<size_t>(n));
-  }
+  read_report(container.process->report, container.report);
+  if (!container.report.finished) return;
   container.process->report.reset();
-  StartReport report = parse_report(container.report);
-  container.mount_namespace = report.mount_namespace;
-  if (!report.error.empty()) return;  // reported when the child is reaped
+  if (!container.report.error.empty()) return;  // told when the child is reaped
   container.running = true;
   lifecycle_->running(index, container.process->pid, clock_.now(), wall_ms(clock_));
 }
@@ -229,16 +214,16 @@ void Shim::reap() {
 
 void Shim::container_ended(size_t index, int status) {
   Container& container = containers_[index];
-  read_report(index);
+  follow_start(index);
   // Ends what the container left behind before its output is closed, so that nothing is lost.
-  if (container.mount_namespace) doomed_.push_back(container.mount_namespace);
+  if (container.report.mount_namespace)
+    doomed_.push_back(std::move(container.report.mount_namespace));
   kill_leftovers();
   read_output(container, true);
   container.log->flush(clock_.wall());
-  StartReport report = parse_report(container.report);
   container.process.reset();
-  if (!report.error.empty()) {
-    lifecycle_->start_failed(index, report.error, clock_.now(), wall_ms(clock_));
+  if (!container.report.error.empty()) {
+    lifecycle_->start_failed(index, container.report.error, clock_.now(), wall_ms(clock_));
     return;
   }
   Lifecycle::Exit exit;
@@ -251,12 +236,11 @@ void Shim::container_ended(size_t index, int status) {
 
 void Shim::exec_ended(Session& session, int status) {
   serve(session);
-  StartReport report = parse_report(session.report);
   session.process.reset();
   if (session.closing) return;
   codec::Value answer = codec::Value::map();
-  if (!report.error.empty())
-    answer.set("error", report.error);
+  if (!session.report.error.empty())
+    answer.set("error", session.report.error);
   else
     answer.set("exit", codec::Value::integer(WIFSIGNALED(status) ? 128 + WTERMSIG(status)
                                                                  : WEXITSTATUS(status)));
@@ -265,7 +249,7 @@ void Shim::exec_ended(Session& session, int status) {
 }
 
 void Shim::kill_leftovers() {
-  std::erase_if(doomed_, [](uint64_t space) {
+  std::erase_if(doomed_, [](const Fd& space) {
     for (int pass = 0; pass < 20; ++pass)
       if (kill_all_in(space) == 0) return true;
     return false;

@@ -30,8 +30,7 @@ class Shim {
   struct Container {
     std::optional<StartedProcess> process;  // set while it starts or runs
     bool running = false;                   // the program has been started
-    std::string report;
-    uint64_t mount_namespace = 0;
+    StartReport report;
     std::unique_ptr<LogWriter> log;
     std::vector<Fd> cgroup_procs;
     Fd oom_file;
@@ -40,7 +39,7 @@ class Shim {
   struct Session {  // one connection of the node process, or of `sallyport exec`
     Fd socket;
     std::optional<StartedProcess> process;  // of an exec
-    std::string report;
+    StartReport report;
     bool closing = false;
   };
 
@@ -55,7 +54,7 @@ class Shim {
   void act();
   void start(size_t index);
   void read_output(Container& container, bool to_the_end);
-  void read_report(size_t index);
+  void follow_start(size_t index);
   void reap();
   void container_ended(size_t index, int status);
   void exec_ended(Session& session, int status);
@@ -68,8 +67,7 @@ class Shim {
   std::unique_ptr<Lifecycle> lifecycle_;
   std::vector<Container> containers_;
   std::list<Session> sessions_;
-  std::vector<uint64_t> doomed_;        // mount namespaces of ended containers with processes left
-  std::vector<size_t> waiting_starts_;  // until doomed_ is empty
+  std::vector<Fd> doomed_;  // mount namespaces of ended containers with processes left
   bool started_ = false;
   std::string last_status_;
 };

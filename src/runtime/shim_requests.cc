@@ -33,6 +33,7 @@ codec::Value Shim::handle(Session& session, Message& message) {
   const std::string& op = message.body["op"].as_string();
   if (op == "start") return handle_start(message);
   if (op == "exec") return handle_exec(session, message);
+  if (op == "ping") return accept();
   if (op == "stop") {
     lifecycle_->stop(grace_of(message.body), clock_.now());
     return accept();
