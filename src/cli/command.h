@@ -16,7 +16,7 @@ inline constexpr int kError = 2;  // the command could not be carried out
 struct Command {
   CommandSpec spec;
   int (*run)(const Args& args);
-  // Internal subcommands parse their own arguments.
+  // Internal subcommands get the whole command line of the process.
   int (*raw)(int argc, char** argv) = nullptr;
 };
 

@@ -58,8 +58,10 @@ Command completion_command() {
 }
 
 std::vector<Command> internal_commands() {
-  return {internal("shim", runtime::shim_main), internal("echo", node::echo_main),
-          internal("dns", dns::dns_main)};
+  return {
+      internal("shim", runtime::shim_main),
+      internal("echo", [](int argc, char** argv) { return node::echo_main(argc - 1, argv + 1); }),
+      internal("dns", [](int argc, char** argv) { return dns::dns_main(argc - 1, argv + 1); })};
 }
 
 }  // namespace sallyport::cli

@@ -119,7 +119,7 @@ int main(int argc, char** argv) {
   const Command* command = find_command(words[0]);
   if (!command)
     return print_error("there is no command \"" + words[0] + "\"; `sallyport help` lists them");
-  if (command->raw) return command->raw(argc - 1, argv + 1);
+  if (command->raw) return command->raw(argc, argv);
   std::vector<std::string> rest(words.begin() + 1, words.end());
   for (const std::string& word : rest) {
     if (word == "--") break;

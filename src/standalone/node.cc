@@ -1,5 +1,6 @@
 #include "standalone/node.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -50,7 +51,7 @@ Result<Fd> listen_in(int netns, const Ip& ip, uint16_t port) {
   // An IPv4 address is held as ::ffff:a.b.c.d, which a dual-stack socket binds.
   SP_TRY(Fd fd, net::socket_in(netns, AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
   int off = 0, on = 1;
-  ::setsockopt(fd.get(), IPPROTO_IPV6, 26 /* IPV6_V6ONLY */, &off, sizeof off);
+  ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(fd.get(), 64) != 0)
@@ -181,9 +182,8 @@ void Node::write_state() {
 }
 
 Status Node::write_zone() {
-  dns::Zone zone = dns::build_zone(*world_, [this](const k8s::Service& service) {
-    return network_->assign_cluster_ips(service).value_or(std::vector<Ip>{});
-  });
+  dns::Zone zone =
+      dns::build_zone(*world_, [](const k8s::Service& service) { return service.cluster_ips; });
   std::string text = dns::write_zone(zone);
   if (text == zone_) return {};
   SP_CHECK_OK(write_file_atomic(paths_.dns + "/" + kDnsRecordsFile, text, 0644));
@@ -194,6 +194,12 @@ Status Node::write_zone() {
 // The gate first, then Services and names: a pod is enforced before anything leads to it.
 Status Node::publish() {
   auto world = std::make_shared<world::World>(build_world(objects_, *pods_, ++state_.revision));
+  for (auto& service : world->services) {
+    if (service->headless) continue;
+    auto copy = std::make_shared<k8s::Service>(*service);
+    SP_TRY(copy->cluster_ips, network_->assign_cluster_ips(*service));
+    service = std::move(copy);
+  }
   world_ = world;
   flows_.learn(*world_);
   SP_TRY(bool fresh, enforcement_->apply(world_, *pods_));

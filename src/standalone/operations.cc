@@ -47,8 +47,7 @@ Result<std::string> find_container(const PodRecord& record, const Value& request
 
 void get(Node& node, const SessionPtr& session, const Value& request) {
   auto list = list_resource(request["resource"].as_string(), request["namespace"].as_string(),
-                            node.objects(), node.pods(), *node.world(), node.network(),
-                            node.clock().wall());
+                            node.objects(), node.pods(), *node.world(), node.network().ranges());
   if (!list) return session->fail(list.error().message);
   session->send(*list);
   session->finish(0);
@@ -65,7 +64,7 @@ void flows(Node& node, const SessionPtr& session, const Value& request) {
   int64_t last = request.find("last") ? request["last"].as_int() : (follow ? 0 : 1'000'000);
   for (const FlowLog::RecordPtr& record :
        node.flows().last(filter, static_cast<size_t>(std::max<int64_t>(0, last))))
-    session->offer(*record);
+    follow ? void(session->offer(*record)) : session->send(*record);
   if (!follow) return session->finish(0);
   uint64_t id = node.flows().follow([session, filter](const Value& record, WallTime time) {
     if (filter.matches(record, time)) session->offer(record);

@@ -75,16 +75,16 @@ Value pod_status(const PodRecord& record, const node::Ranges& ranges) {
   return status;
 }
 
-Value service_value(const k8s::Service& service, node::NodeNetwork& network) {
+// The world's Services have their assigned addresses.
+Value service_value(const k8s::Service& service) {
   Value out = service.raw ? *service.raw : Value::map();
-  if (service.headless) return out;
-  auto ips = network.assign_cluster_ips(service);
-  if (!ips || ips->empty()) return out;
+  const std::vector<Ip>& ips = service.cluster_ips;
+  if (service.headless || ips.empty()) return out;
   Value* spec = out.find("spec");
   if (!spec) spec = &out.set("spec", Value::map());
-  spec->set("clusterIP", ips->front().to_string());
+  spec->set("clusterIP", ips.front().to_string());
   Value list = Value::list();
-  for (const Ip& ip : *ips) list.push(Value::string(ip.to_string()));
+  for (const Ip& ip : ips) list.push(Value::string(ip.to_string()));
   spec->set("clusterIPs", std::move(list));
   return out;
 }
@@ -156,7 +156,7 @@ Value pod_value(const PodRecord& record, const node::Ranges& ranges) {
 
 Result<Value> list_resource(const std::string& resource, const std::string& ns,
                             const std::vector<k8s::AnyObject>& objects, const Pods& pods,
-                            const world::World& world, node::NodeNetwork& network, WallTime) {
+                            const world::World& world, const node::Ranges& ranges) {
   Value list = Value::map();
   list.set("apiVersion", "v1");
   list.set("kind", "List");
@@ -188,10 +188,10 @@ Result<Value> list_resource(const std::string& resource, const std::string& ns,
       if (std::holds_alternative<k8s::Node>(any)) items.push(*k8s::base_of(any).raw);
   if (is("pods"))
     for (const auto& [key, record] : pods.records())
-      if (wanted(*record.pod)) items.push(pod_value(record, network.ranges()));
+      if (wanted(*record.pod)) items.push(pod_value(record, ranges));
   if (is("services"))
     for (const auto& service : world.services)
-      if (wanted(*service)) items.push(service_value(*service, network));
+      if (wanted(*service)) items.push(service_value(*service));
   if (is("policies"))
     for (const k8s::AnyObject& any : objects)
       if (const k8s::Object& object = k8s::base_of(any); is_policy(object) && wanted(object))

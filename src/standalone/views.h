@@ -12,14 +12,13 @@
 
 namespace sallyport::standalone {
 
-// `kind: List` of the resource ("pods", "services", "policies", "endpoints", "namespaces"), of one
-// namespace or (empty) of all. kInvalid for another resource.
+// `kind: List` of the resource ("pods", "services", "policies", "endpoints", "namespaces" or
+// "all": what a world needs, for --world), of one namespace or (empty) of all. kInvalid for another
+// resource.
 Result<codec::Value> list_resource(const std::string& resource, const std::string& ns,
                                    const std::vector<k8s::AnyObject>& objects, const Pods& pods,
-                                   const world::World& world, node::NodeNetwork& network,
-                                   WallTime now);
+                                   const world::World& world, const node::Ranges& ranges);
 
-// Everything that a world needs, in one List: `get all -o yaml` feeds --world.
 codec::Value pod_value(const PodRecord& record, const node::Ranges& ranges);
 
 }  // namespace sallyport::standalone

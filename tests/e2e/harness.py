@@ -40,7 +40,13 @@ class Node:
             [BINARY, "up", str(self.dir), "--name", self.name, *self.options],
             stdout=self.log, stderr=subprocess.STDOUT)
         if ready:
-            done = cli("status", "--wait-ready", str(ready), name=self.name, timeout=ready + 30)
+            done = None
+            deadline = time.monotonic() + ready
+            while time.monotonic() < deadline and self.process.poll() is None:
+                done = cli("status", "--wait-ready", "2", name=self.name)
+                if done.returncode == 0:
+                    return self
+            done = done or cli("status", name=self.name)
             if done.returncode != 0:
                 raise AssertionError(f"not ready: {done.stdout}{done.stderr}\n{self.output()}")
         return self
