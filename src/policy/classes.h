@@ -26,6 +26,7 @@ class ClassTable {
   explicit ClassTable(uint32_t peer_count) : with_peer_(peer_count) { intern({}, {}); }
 
   ClassId intern(std::vector<PeerId> peers, const NamedPorts& names);
+  [[nodiscard]] ClassId size() const { return static_cast<ClassId>(classes_.size()); }
   [[nodiscard]] const Class& at(ClassId id) const { return classes_[id]; }
   [[nodiscard]] const std::vector<ClassId>& with_peer(PeerId peer) const {
     return with_peer_[peer];

@@ -107,7 +107,9 @@ struct CidrEntry {
 struct RuleSet {
   SetId id = 0;
   Direction direction = Direction::kEgress;
-  ProgramId default_program = 0;  // for classes without an entry in Compiled::programs_of
+  // For classes without an entry in Compiled::programs_of: the program of most classes. Class 0 may
+  // have an entry like any other.
+  ProgramId default_program = 0;
 };
 
 struct Compiled {

@@ -105,12 +105,17 @@ std::optional<DirectionVerdict> judge_cluster(const Scene& scene, k8s::CnpTier t
 
 Policies isolating(const Scene& scene) {
   Policies found;
-  for (const auto& policy : scene.world->network_policies) {
+  const auto& all = scene.world->network_policies;  // sorted by namespace, then name
+  const std::string& ns = scene.subject.pod->ns;
+  auto at = std::lower_bound(all.begin(), all.end(), ns, [](const auto& policy, const auto& key) {
+    return policy->meta.ns < key;
+  });
+  for (; at != all.end() && (*at)->meta.ns == ns; ++at) {
+    const k8s::NetworkPolicy& policy = **at;
     bool isolates =
-        scene.direction == Direction::kEgress ? policy->isolates_egress : policy->isolates_ingress;
-    if (isolates && policy->meta.ns == scene.subject.pod->ns &&
-        k8s::matches(policy->pod_selector, scene.subject.pod->labels))
-      found.push_back(policy.get());
+        scene.direction == Direction::kEgress ? policy.isolates_egress : policy.isolates_ingress;
+    if (isolates && k8s::matches(policy.pod_selector, scene.subject.pod->labels))
+      found.push_back(&policy);
   }
   return found;
 }

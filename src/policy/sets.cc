@@ -1,6 +1,7 @@
 #include "policy/sets.h"
 
 #include <algorithm>
+#include <map>
 
 namespace sallyport::policy {
 namespace {
@@ -113,8 +114,8 @@ void SetCompiler::build_set(const Plan& plan, SetId id, Compiled& out) {
   std::sort(matches.begin(), matches.end());
 
   ProgramId fallback = intern(program(plan, always, 0), out);
-  out.sets.push_back({id, plan.direction, fallback});
   std::unordered_map<std::vector<uint32_t>, ProgramId, WordsHash> known;
+  std::vector<std::pair<ClassId, ProgramId>> found;  // sorted by class
   for (size_t i = 0; i < matches.size();) {
     ClassId peer = matches[i].first;
     Hits hits = always;
@@ -124,10 +125,39 @@ void SetCompiler::build_set(const Plan& plan, SetId id, Compiled& out) {
     hits.erase(std::unique(hits.begin(), hits.end()), hits.end());
     std::vector<uint32_t> key = hits;
     key.push_back(plan.by_names ? classes_.names_id(peer) : 0);
-    auto found = known.find(key);
-    if (found == known.end())
-      found = known.emplace(std::move(key), intern(program(plan, hits, peer), out)).first;
-    if (found->second != fallback) out.programs_of[Compiled::key(id, peer)] = found->second;
+    auto slot = known.find(key);
+    if (slot == known.end())
+      slot = known.emplace(std::move(key), intern(program(plan, hits, peer), out)).first;
+    found.emplace_back(peer, slot->second);
+  }
+  add_pairs(plan, id, fallback, found, out);
+}
+
+// `found` has the classes that some rule matches; all others have the program `fallback`. The
+// program of most classes becomes the default: where a rule names all pods, the table would
+// otherwise have an entry for each set and class.
+void SetCompiler::add_pairs(const Plan& plan, SetId id, ProgramId fallback,
+                            const std::vector<std::pair<ClassId, ProgramId>>& found,
+                            Compiled& out) const {
+  std::map<ProgramId, size_t> count;
+  for (const auto& [peer, program_id] : found) ++count[program_id];
+  size_t most = count[fallback] += classes_.size() - found.size();
+  ProgramId common = fallback;
+  for (const auto& [program_id, classes] : count) {
+    if (classes <= most) continue;
+    most = classes;
+    common = program_id;
+  }
+  out.sets.push_back({id, plan.direction, common});
+  for (const auto& [peer, program_id] : found)
+    if (program_id != common) out.programs_of[Compiled::key(id, peer)] = program_id;
+  if (common == fallback) return;
+  auto next = found.begin();
+  for (ClassId peer = 0; peer < classes_.size(); ++peer) {
+    if (next != found.end() && next->first == peer)
+      ++next;
+    else
+      out.programs_of[Compiled::key(id, peer)] = fallback;
   }
 }
 

@@ -41,6 +41,8 @@ class SetCompiler {
   using Hits = std::vector<uint32_t>;  // indices into Plan::rules, sorted
 
   void build_set(const Plan& plan, SetId id, Compiled& out);
+  void add_pairs(const Plan& plan, SetId id, ProgramId fallback,
+                 const std::vector<std::pair<ClassId, ProgramId>>& found, Compiled& out) const;
   [[nodiscard]] PortProgram program(const Plan& plan, const Hits& hits, ClassId peer) const;
   ProgramId intern(PortProgram program, Compiled& out);
 
