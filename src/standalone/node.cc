@@ -43,6 +43,14 @@ WallTime wall_of(uint64_t kernel_ns) {
          std::chrono::duration_cast<std::chrono::system_clock::duration>(ago);
 }
 
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
 Result<Fd> listen_in(int netns, const Ip& ip, uint16_t port) {
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
@@ -64,6 +72,10 @@ Result<Fd> listen_in(int netns, const Ip& ip, uint16_t port) {
 std::expected<std::unique_ptr<Node>, StartFailure> Node::open(UpOptions options) {
   auto failed = [](Error error) { return std::unexpected(StartFailure{{}, std::move(error)}); };
   std::unique_ptr<Node> node(new Node());
+  // Before any thread starts: one that did not block them would take them from the loop.
+  sigset_t signals = ending_signals();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
   node->options_ = std::move(options);
   node->started_ = node->clock_.now();
   node->ranges_ = node::default_ranges();
@@ -332,12 +344,7 @@ Value Node::status() const {
 }
 
 int Node::run() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t signals = ending_signals();
   Fd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 
   for (const k8s::Diagnostic& d : warnings_) log_warn("node", d.to_string());
