@@ -63,7 +63,7 @@ std::string_view line_of(std::string_view text, int number) {
 
 // The parser's terse messages with the usual cause.
 std::string explain(std::string_view message) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kCauses{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kCauses{{
       {"illegal map value",
        "a \":\" that cannot stand here; wrong indentation above, or a text "
        "with \": \" that needs quotes"},
@@ -75,6 +75,9 @@ std::string explain(std::string_view message) {
       {"illegal tab when looking for indentation", "a tab in the indentation; expected spaces"},
       {"illegal EOF in scalar", "the text ends inside quotes"},
       {"the referenced anchor is not defined", "alias of an anchor that is not defined"},
+      {"unknown token", "a character that cannot begin a value; put the text in quotes"},
+      {"illegal flow end", "\"]\" or \"}\" without its opening bracket"},
+      {"illegal document indicator in scalar", "\"---\" or \"...\" inside quotes"},
       {"illegal block entry", "a \"-\" that cannot stand here; wrong indentation above"},
   }};
   for (const auto& [key, cause] : kCauses)

@@ -116,6 +116,11 @@ void YamlBuilder::OnDocumentEnd() {
 void YamlBuilder::OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) {
   Value value;
   value.mark = to_mark(mark);
+  // [a,,b]: other readers refuse it.
+  bool in_flow_list = !stack_.empty() && stack_.back().is_flow && stack_.back().value.is_list();
+  auto pos = static_cast<size_t>(mark.pos < 0 ? 0 : mark.pos);
+  if (in_flow_list && pos < text_.size() && text_[pos] == ',')
+    fail_at(value.mark, "a comma without an item before it");
   charge(value.mark, {});
   remember(anchor, value, {});
   add(std::move(value), {}, false);
@@ -132,7 +137,7 @@ void YamlBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
   } else if (tag == "!") {
     value = Value::string(text);
   } else {
-    auto tagged = resolve_tagged(tag, text, false);
+    auto tagged = resolve_tagged(tag, text);
     if (!tagged) fail_at(to_mark(mark), tagged.error());
     value = std::move(*tagged);
   }
@@ -150,23 +155,24 @@ void YamlBuilder::OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) {
 }
 
 void YamlBuilder::OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                                  YAML::EmitterStyle::value) {
-  begin(Value::list(), mark, anchor);
+                                  YAML::EmitterStyle::value style) {
+  begin(Value::list(), mark, anchor, style);
 }
 
 void YamlBuilder::OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
-                             YAML::EmitterStyle::value) {
-  begin(Value::map(), mark, anchor);
+                             YAML::EmitterStyle::value style) {
+  begin(Value::map(), mark, anchor, style);
 }
 
-void YamlBuilder::begin(Value value, const YAML::Mark& mark, YAML::anchor_t anchor) {
+void YamlBuilder::begin(Value value, const YAML::Mark& mark, YAML::anchor_t anchor,
+                        YAML::EmitterStyle::value style) {
   value.mark = to_mark(mark);
-  if (!stack_.empty() && stack_.back().value.is_map() && !stack_.back().has_key)
-    fail_at(value.mark,
-            "a map key that is a " + std::string(value.type_name()) + "; expected a string");
   charge(value.mark, {1, 0, 1});
   if (anchor != 0) anchors_[anchor] = {};
   Frame frame;
+  // The parser takes an unclosed bracket for a key too: what is wrong inside is the better error.
+  frame.is_key = !stack_.empty() && stack_.back().value.is_map() && !stack_.back().has_key;
+  frame.is_flow = style == YAML::EmitterStyle::Flow;
   frame.value = std::move(value);
   frame.anchor = anchor;
   stack_.push_back(std::move(frame));
@@ -175,6 +181,9 @@ void YamlBuilder::begin(Value value, const YAML::Mark& mark, YAML::anchor_t anch
 void YamlBuilder::end() {
   Frame frame = std::move(stack_.back());
   stack_.pop_back();
+  if (frame.is_key)
+    fail_at(frame.value.mark,
+            "a map key that is a " + std::string(frame.value.type_name()) + "; expected a string");
   ++frame.size.depth;
   remember(frame.anchor, frame.value, frame.size);
   add(std::move(frame.value), frame.size, false);

@@ -62,6 +62,8 @@ class YamlBuilder : public YAML::EventHandler {
     Value value;
     YAML::anchor_t anchor = 0;
     Size size;
+    bool is_key = false;  // a list or map where a map wants a key: wrong, once it is complete
+    bool is_flow = false;
     bool has_key = false;  // in a map: the next node is the value of `key`
     bool is_merge = false;
     bool merged_before = false;
@@ -73,7 +75,8 @@ class YamlBuilder : public YAML::EventHandler {
 
   [[noreturn]] void fail_at(Mark mark, std::string message) const;
   void charge(Mark mark, const Size& size);
-  void begin(Value value, const YAML::Mark& mark, YAML::anchor_t anchor);
+  void begin(Value value, const YAML::Mark& mark, YAML::anchor_t anchor,
+             YAML::EmitterStyle::value style);
   void end();
   void add(Value value, const Size& size, bool plain_merge_key);
   void add_key(Value key, bool plain_merge_key);

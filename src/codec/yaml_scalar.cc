@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "codec/base64.h"
+#include "codec/utf8.h"
 
 namespace sallyport::codec {
 namespace {
@@ -132,18 +133,17 @@ Value resolve_plain(std::string_view text) {
   return Value::string(text);
 }
 
-std::expected<Value, std::string> resolve_tagged(std::string_view tag, std::string_view text,
-                                                 bool quoted) {
+std::expected<Value, std::string> resolve_tagged(std::string_view tag, std::string_view text) {
   if (!tag.starts_with(kTagPrefix)) return Value::string(text);
   std::string_view name = tag.substr(kTagPrefix.size());
   if (name == "str") return Value::string(text);
   if (name == "binary") {
     auto data = decode_base64(text);
     if (!data) return std::unexpected("!!binary data that is not valid base64");
+    if (!is_utf8(*data)) return std::unexpected("!!binary data that is not UTF-8 text");
     return Value::string(*data);
   }
-  Value value =
-      quoted ? resolve_plain(text.empty() ? std::string_view(" ") : text) : resolve_plain(text);
+  Value value = resolve_plain(text);
   using Type = Value::Type;
   bool fits = (name == "int" && value.type() == Type::kInt) ||
               (name == "bool" && value.type() == Type::kBool) ||

@@ -14,8 +14,7 @@ Value resolve_plain(std::string_view text);
 
 // A scalar with an explicit tag ("tag:yaml.org,2002:int" or any other); the error says what the
 // text is instead.
-std::expected<Value, std::string> resolve_tagged(std::string_view tag, std::string_view text,
-                                                 bool quoted);
+std::expected<Value, std::string> resolve_tagged(std::string_view tag, std::string_view text);
 
 // Would `text`, written without quotes, come back as this very string on one line?
 [[nodiscard]] bool is_safe_plain(std::string_view text);

@@ -40,6 +40,7 @@ TEST(Yaml, KeysBecomeStrings) {
   EXPECT_EQ(as_json("{1: a, yes: b, 0x10: c, 1.5: d}"),
             R"({"1":"a","true":"b","16":"c","1.5":"d"})");
   EXPECT_EQ(as_json("~: a"), "1:1 a map key that is null; expected a string");
+  EXPECT_EQ(as_json("{[a]: b}"), "1:2 a map key that is a list; expected a string");
   EXPECT_EQ(as_json("? [a]\n: b"), "1:3 a map key that is a list; expected a string");
 }
 
@@ -123,6 +124,10 @@ TEST(Yaml, SyntaxErrorsHaveMarks) {
   EXPECT_EQ(as_json("a: b: c\n").substr(0, 4), "1:5 ");
   EXPECT_EQ(as_json("a:\n \tb: c\n"),
             "2:2 not valid YAML: a tab in the indentation; expected spaces");
+  EXPECT_EQ(as_json("{a: b, c: [\n"), "1:11 not valid YAML: \"[\" without \"]\"");
+  EXPECT_EQ(as_json("{a: b, c: d\n"), "1:1 not valid YAML: \"{\" without \"}\"");
+  EXPECT_EQ(as_json("[a,,b]"), "1:4 a comma without an item before it");
+  EXPECT_EQ(as_json("[a, ~, null,]"), "[\"a\",null,null]");
   EXPECT_EQ(as_json("a: [1, {}, 2\n\n"), "1:4 not valid YAML: \"[\" without \"]\"");
   EXPECT_EQ(as_json("a: \"x\n"), "1:4 not valid YAML: text in quotes that never ends");
   EXPECT_EQ(as_json("a: 1\nb: &x 'it''s\n").substr(0, 5), "2:7 n");

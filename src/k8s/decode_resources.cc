@@ -1,3 +1,5 @@
+#include <map>
+
 #include "k8s/decode.h"
 #include "k8s/formats.h"
 #include "k8s/quantity.h"
@@ -43,14 +45,17 @@ Resources decode_resources(const Field& field) {
   Field requests = field["requests"];
   check_names(limits);
   check_names(requests);
+  std::map<std::string, Field> most_of;
+  for (const Field& limit : limits.entries()) most_of.emplace(limit.key(), limit);
   for (const Field& request : requests.entries()) {
     auto wanted = milli(request);
-    auto most = milli(limits[request.key()]);
+    auto limit = most_of.find(request.key());
+    auto most = limit == most_of.end() ? std::nullopt : milli(limit->second);
     if (!wanted) continue;
     bool extended = !is_standard(request.key());
     if (most && *wanted > *most)
       request.error(quoted(request.text()) + " is more than the limit " +
-                    quoted(limits[request.key()].text()));
+                    quoted(limit->second.text()));
     else if (extended && (!most || *wanted != *most))
       request.error("the limit of an extended resource must be equal to its request");
   }

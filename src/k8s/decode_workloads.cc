@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "k8s/decode.h"
 #include "k8s/selector.h"
 
@@ -60,8 +62,9 @@ void decode(const Field& root, Job& out) {
   Field spec = root["spec"];
   out.pod = decode_pod_template(spec["template"], PodOwner::kJob);
   out.parallelism = spec["parallelism"].number(1);
-  // Without completions, any success completes a job of several workers; one is defaulted to 1.
-  out.completions = spec["completions"].number(1);
+  // Without completions, the workers share one queue and the job is done when they are: each of
+  // them once.
+  out.completions = spec["completions"].number(std::max(1, out.parallelism));
   out.backoff_limit = spec["backoffLimit"].number(6);
   if (spec["completionMode"].text() == "Indexed" && !spec["completions"].present())
     spec["completions"].error("is missing; completionMode Indexed requires it");

@@ -32,7 +32,8 @@ Field Field::operator[](std::string_view name) const {
   const TypeSchema* schema =
       type_.shape == TypeRef::Shape::kOne ? find_type(type_.element) : nullptr;
   const FieldSchema* known = schema ? schema->find(name) : nullptr;
-  if (sink_->trace)
+  bool in_map = type_.shape == TypeRef::Shape::kMap;
+  if (sink_->trace && !in_map)
     sink_->trace->insert((known ? "" : "?") + std::string(type_.element) + "." + std::string(name));
   Field child;
   child.sink_ = sink_;
@@ -41,7 +42,7 @@ Field Field::operator[](std::string_view name) const {
   child.key_mark_ = mark_;
   child.key_ = name;
   child.path_ = join_key(path_, name);
-  child.type_ = parse_type(known ? known->type : "any");
+  child.type_ = parse_type(in_map ? type_.element : known ? known->type : "any");
   for (const codec::Value::Member& member : value_->members()) {
     if (member.key != name) continue;
     child.value_ = &member.value;

@@ -13,9 +13,12 @@ namespace {
 
 constexpr size_t kMostFiles = 10'000;
 constexpr size_t kMostFileBytes = 16 << 20;
+constexpr size_t kMostBytes = 256 << 20;  // of all files
 constexpr int kMostDepth = 32;
 
 void add_error(Manifest& out, const std::string& file, std::string message) {
+  // The errors of files begin with the path already.
+  if (message.starts_with(file + ": ")) message.erase(0, file.size() + 2);
   out.diagnostics.push_back({Diagnostic::Severity::kError, {file, {}}, "", "", std::move(message)});
 }
 
@@ -96,11 +99,17 @@ Manifest load_manifest(const std::string& path) {
   } else {
     files.push_back(path);
   }
+  size_t bytes = 0;
   for (const std::string& file : files) {
     auto text = read_file(file, kMostFileBytes);
     if (!text) {
       add_error(out, file, text.error().message);
       continue;
+    }
+    bytes += text->size();
+    if (bytes > kMostBytes) {
+      add_error(out, path, "more than " + std::to_string(kMostBytes) + " bytes of manifests");
+      break;
     }
     Manifest one = parse_manifest(*text, file);
     std::move(one.objects.begin(), one.objects.end(), std::back_inserter(out.objects));

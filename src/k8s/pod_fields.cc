@@ -48,6 +48,12 @@ void write_type(std::string& out, const TypeSchema& type,
   out += "\n";
 }
 
+// What every object has, and what only the node itself fills.
+bool is_common(const TypeSchema& type) {
+  return type.name == "ObjectMeta" || type.name == "OwnerReference" || type.name == "PodStatus" ||
+         type.name == "PodIP";
+}
+
 }  // namespace
 
 std::vector<const TypeSchema*> applied_types(std::string_view root) {
@@ -81,7 +87,8 @@ std::string pod_fields_markdown() {
   for (std::string_view root : {"Pod", "Deployment", "StatefulSet", "Job", "Service", "ConfigMap",
                                 "Secret", "ServiceAccount"})
     for (const TypeSchema* type : applied_types(root))
-      if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+      if (!is_common(*type) && std::find(types.begin(), types.end(), type) == types.end())
+        types.push_back(type);
   for (const TypeSchema* type : types) write_type(out, *type, types);
   while (out.ends_with("\n\n")) out.pop_back();
   return out;

@@ -50,6 +50,7 @@ constexpr FieldSchema kPodSpec[] = {
     {"schedulerName", "string", Use::kIgnored, kOneNode, "default-scheduler"},
     {"schedulingGates", "[]PodSchedulingGate", Use::kRefused,
      "the pod would start although it should wait"},
+    {"schedulingGroup", "object", Use::kIgnored, kOneNode},
     {"securityContext", "PodSecurityContext"},
     {"serviceAccount", "dnsSubdomain"},
     {"serviceAccountName", "dnsSubdomain"},

@@ -184,8 +184,11 @@ void check_table(const Field& field, const TypeSchema& schema) {
   }
   for (const Field& entry : field.entries()) {
     if (schema.find(entry.key())) continue;
+    // Hints help in a file with a few slips, and cost too much in one that is all wrong.
+    constexpr size_t kMostHints = 50;
     std::vector<std::string_view> names;
-    for (const FieldSchema& known : schema.fields) names.push_back(known.name);
+    if (field.sink().errors < kMostHints)
+      for (const FieldSchema& known : schema.fields) names.push_back(known.name);
     std::string near = nearest_word(entry.key(), names);
     entry.error_at_key("unknown field " + quoted(entry.key()) +
                        (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
@@ -220,6 +223,17 @@ void check_labels(const Field& field) {
 }
 
 }  // namespace
+
+bool is_format(std::string_view name) {
+  for (std::string_view plain : {"any", "object", "bool", "intOrString", "labels"})
+    if (name == plain) return true;
+  if (name.starts_with("enum:")) return true;
+  for (const IntegerFormat& integer : kIntegers)
+    if (integer.name == name) return true;
+  for (const auto& [format, check] : kStrings)
+    if (format == name) return true;
+  return false;
+}
 
 void check_shape(const Field& field) {
   if (!field.present()) return;  // null is the same as absent

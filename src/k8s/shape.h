@@ -7,4 +7,7 @@ namespace sallyport::k8s {
 
 void check_shape(const Field& field);
 
+// Is it the name of a format, as type expressions use them?
+[[nodiscard]] bool is_format(std::string_view name);
+
 }  // namespace sallyport::k8s
