@@ -3,8 +3,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include <unordered_set>
-
 #include "gate/events.h"
 
 namespace sallyport::gate {
@@ -29,7 +27,28 @@ std::vector<uint32_t> keys_of(int map, size_t most) {
   return keys;
 }
 
+std::unordered_set<uint32_t> rules_of(const Tables& tables) {
+  std::unordered_set<uint32_t> rules;
+  for (const auto& piece : tables.pieces) rules.insert(piece.rule);
+  for (const auto& [key, program] : tables.programs) rules.insert(program.other_rule);
+  rules.erase(0);
+  return rules;
+}
+
 }  // namespace
+
+void open_accounts(const MapSet& maps, const Tables& tables, std::unordered_set<uint32_t>& known) {
+  const int rules = maps.at("rules").get();
+  const int cpus = ::libbpf_num_possible_cpus();
+  if (cpus <= 0) return;
+  const std::vector<sp_rule_count> none(static_cast<size_t>(cpus));
+  for (const uint32_t rule : rules_of(tables)) {
+    if (!known.insert(rule).second) continue;
+    for (int attempt = 0; attempt < 10; ++attempt)
+      if (::bpf_map_update_elem(rules, &rule, none.data(), BPF_NOEXIST) == 0 || errno != ENOMEM)
+        break;
+  }
+}
 
 Status read_accounts(const MapSet& maps, GateStats& stats) {
   sp_totals totals{};
@@ -98,7 +117,7 @@ void close_account(const MapSet& maps, uint32_t endpoint_id) {
     ::bpf_map_delete_elem(quotas, &endpoint_id);
 }
 
-void tidy_accounts(const MapSet& maps, const Tables& tables) {
+void tidy_accounts(const MapSet& maps, const Tables& tables, std::unordered_set<uint32_t>& known) {
   std::unordered_set<uint32_t> live;
   for (const auto& [address, endpoint] : tables.endpoints) live.insert(endpoint.id);
   for (const uint32_t endpoint : keys_of(maps.at("quotas").get(), size_t{1} << 20))
@@ -107,11 +126,12 @@ void tidy_accounts(const MapSet& maps, const Tables& tables) {
   const int rules = maps.at("rules").get();
   const auto counted = keys_of(rules, 2 * kRuleCounters);
   if (counted.size() < kRuleCounters / 2) return;
-  std::unordered_set<uint32_t> named;
-  for (const auto& piece : tables.pieces) named.insert(piece.rule);
-  for (const auto& [key, program] : tables.programs) named.insert(program.other_rule);
-  for (const uint32_t rule : counted)
-    if (!named.contains(rule)) ::bpf_map_delete_elem(rules, &rule);
+  const auto named = rules_of(tables);
+  for (const uint32_t rule : counted) {
+    if (named.contains(rule)) continue;
+    ::bpf_map_delete_elem(rules, &rule);
+    known.erase(rule);
+  }
 }
 
 }  // namespace sallyport::gate

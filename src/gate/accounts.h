@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_set>
 #include <vector>
 
 #include "base/result.h"
@@ -10,6 +11,10 @@
 #include "gate/tables.h"
 
 namespace sallyport::gate {
+
+// Counters of every rule that the tables name and that has none yet. `known` remembers across
+// calls. A rule without one is enforced all the same, it is only not counted.
+void open_accounts(const MapSet& maps, const Tables& tables, std::unordered_set<uint32_t>& known);
 
 // Fills connections, limits, overflow, lost events, rules and drops of `stats`.
 Status read_accounts(const MapSet& maps, GateStats& stats);
@@ -22,6 +27,6 @@ void close_account(const MapSet& maps, uint32_t endpoint_id);
 
 // Quotas of endpoints without entries that are not in the tables; and, where the rules' counters
 // are more than half full, those of rules that no table names.
-void tidy_accounts(const MapSet& maps, const Tables& tables);
+void tidy_accounts(const MapSet& maps, const Tables& tables, std::unordered_set<uint32_t>& known);
 
 }  // namespace sallyport::gate

@@ -71,11 +71,12 @@ class KernelGate : public Gate {
   GateConfig config_;
   Pins pins_;
   MapSet maps_;
-  Fd program_, forget_;
+  Fd program_, forget_, start_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;
   const std::function<void(const FlowEvent&)>* sink_ = nullptr;
   GateStats last_;  // what only the publisher knows: sizes of the tables, time of the publication
   uint64_t publications_ = 0;
+  std::unordered_set<uint32_t> counted_rules_;
 };
 
 Status KernelGate::start() {
@@ -84,6 +85,7 @@ Status KernelGate::start() {
   } else {
     SP_CHECK_OK(start_fresh());
   }
+  SP_CHECK_OK(start_sweep(start_.get()));
   ring_.reset(::ring_buffer__new(maps_.at("events").get(), &KernelGate::on_event, this, nullptr));
   if (!ring_) return fail_errno("opening the ring buffer of flow events");
   return {};
@@ -103,11 +105,13 @@ Status KernelGate::start_fresh() {
   maps_ = std::move(loaded.maps);
   program_ = std::move(loaded.program);
   forget_ = std::move(loaded.forget);
+  start_ = std::move(loaded.start);
   SP_CHECK_OK(write_limits(maps_, config_));
   SP_CHECK_OK(write_meta(object_hash(gate_object())));
   SP_CHECK_OK(pins_.pin_maps(maps_));
   SP_CHECK_OK(pins_.pin(program_.get(), "program"));
   SP_CHECK_OK(pins_.pin(forget_.get(), "forget"));
+  SP_CHECK_OK(pins_.pin(start_.get(), "start"));
   // The first generation knows the ranges and no endpoint: every pod address is denied.
   const auto first = publish(policy::Compiled{}, {});
   if (!first) return std::unexpected(first.error());
@@ -128,19 +132,22 @@ Status KernelGate::take_over() {
   if (meta.program_hash != hash) return upgrade(hash);
   SP_TRY(program_, pins_.get("program"));
   SP_TRY(forget_, pins_.get("forget"));
+  SP_TRY(start_, pins_.get("start"));
   return attach();
 }
 
-// Another program over the same tables: attached beside the old one, which then goes. Connections
-// that the old one began keep its timers; it is freed with the last of them.
+// Another program over the same tables: attached beside the old one, which then goes. The sweep
+// goes over to the new one as well.
 Status KernelGate::upgrade(uint64_t hash) {
   const LoadOptions options{config_.max_connections, config_.max_endpoints, &maps_};
   SP_TRY(auto loaded, load_object(gate_object(), options));
   program_ = std::move(loaded.program);
   forget_ = std::move(loaded.forget);
+  start_ = std::move(loaded.start);
   SP_CHECK_OK(attach());
   SP_CHECK_OK(pins_.pin(program_.get(), "program"));
   SP_CHECK_OK(pins_.pin(forget_.get(), "forget"));
+  SP_CHECK_OK(pins_.pin(start_.get(), "start"));
   return write_meta(hash);
 }
 
@@ -150,6 +157,7 @@ Result<uint64_t> KernelGate::publish(const policy::Compiled& compiled,
   SP_TRY(const Tables tables, build_tables(compiled, ports, config_));
   SP_TRY(const uint64_t before, read_generation(maps_));
   const uint64_t generation = before + 1;
+  open_accounts(maps_, tables, counted_rules_);
   SP_CHECK_OK(install_tables(maps_, generation, tables));
   SP_CHECK_OK(switch_generation(maps_, generation));
   last_.endpoints = tables.endpoints.size();
@@ -162,7 +170,7 @@ Result<uint64_t> KernelGate::publish(const policy::Compiled& compiled,
                                 std::chrono::steady_clock::now() - begin)
                                 .count());
   constexpr uint64_t kTidyEvery = 64;
-  if (publications_++ % kTidyEvery == kTidyEvery - 1) tidy_accounts(maps_, tables);
+  if (publications_++ % kTidyEvery == kTidyEvery - 1) tidy_accounts(maps_, tables, counted_rules_);
   return generation;
 }
 
@@ -188,15 +196,9 @@ Result<GateStats> KernelGate::stats() {
 }
 
 void KernelGate::forget_endpoint(uint32_t endpoint_id) {
-  uint32_t argument = endpoint_id;
-  bpf_test_run_opts run{};
-  run.sz = sizeof(run);
-  run.ctx_in = &argument;
-  run.ctx_size_in = sizeof(argument);
-  if (::bpf_prog_test_run_opts(forget_.get(), &run) != 0)
-    log_error("gate",
-              "the connections of endpoint " + std::to_string(endpoint_id) +
-                  " could not be ended: " + fail_errno("running the program").error().message);
+  const auto done = run_program(forget_.get(), endpoint_id, "ending its connections");
+  if (!done)
+    log_error("gate", "endpoint " + std::to_string(endpoint_id) + ": " + done.error().message);
   close_account(maps_, endpoint_id);
 }
 

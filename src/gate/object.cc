@@ -5,10 +5,12 @@
 #include <fcntl.h>
 
 #include <array>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <memory>
 #include <string_view>
+#include <thread>
 
 #include "base/strings.h"
 
@@ -25,10 +27,10 @@ namespace {
 constexpr int kProgramTypeNetfilter = 32;
 constexpr int kAttachNetfilter = 45;
 
-constexpr std::array kMapNames = {"control", "endpoints", "interfaces",  "prefixes", "programs",
-                                  "pieces",  "offers",    "connections", "quotas",   "limits",
-                                  "totals",  "rules",     "drops",       "denials",  "events",
-                                  "meta",    "scratch"};
+constexpr std::array kMapNames = {"control", "endpoints", "interfaces",  "prefixes",   "programs",
+                                  "pieces",  "offers",    "connections", "quotas",     "limits",
+                                  "totals",  "rules",     "drops",       "denials",    "events",
+                                  "meta",    "scratch",   "slots",       "free_slots", "sweep"};
 
 struct CloseObject {
   void operator()(bpf_object* object) const { ::bpf_object__close(object); }
@@ -85,8 +87,9 @@ Status prepare_maps(bpf_object* object, const LoadOptions& options) {
     }
   }
   if (options.reuse == nullptr) {
-    ::bpf_map__set_max_entries(::bpf_object__find_map_by_name(object, "connections"),
-                               options.max_connections);
+    for (const char* name : {"connections", "slots", "free_slots"})
+      ::bpf_map__set_max_entries(::bpf_object__find_map_by_name(object, name),
+                                 options.max_connections);
     ::bpf_map__set_max_entries(::bpf_object__find_map_by_name(object, "quotas"),
                                options.max_endpoints + 1);
   }
@@ -119,7 +122,8 @@ Result<LoadedObject> load_object(std::span<const unsigned char> bytes, const Loa
   if (!object) return load_error("opening the gate's BPF object", errno, said);
   bpf_program* gate = ::bpf_object__find_program_by_name(object.get(), "sallyport_gate");
   bpf_program* forget = ::bpf_object__find_program_by_name(object.get(), "sallyport_forget");
-  if (gate == nullptr || forget == nullptr)
+  bpf_program* start = ::bpf_object__find_program_by_name(object.get(), "sallyport_start");
+  if (gate == nullptr || forget == nullptr || start == nullptr)
     return fail(Code::kInternal, "the gate's object lacks one of its programs");
   ::bpf_program__set_type(gate, static_cast<bpf_prog_type>(kProgramTypeNetfilter));
   ::bpf_program__set_expected_attach_type(gate, static_cast<bpf_attach_type>(kAttachNetfilter));
@@ -137,7 +141,31 @@ Result<LoadedObject> load_object(std::span<const unsigned char> bytes, const Loa
   }
   SP_TRY(loaded.program, duplicate(::bpf_program__fd(gate)));
   SP_TRY(loaded.forget, duplicate(::bpf_program__fd(forget)));
+  SP_TRY(loaded.start, duplicate(::bpf_program__fd(start)));
   return loaded;
+}
+
+Status run_program(int program_fd, uint32_t argument, const char* what) {
+  bpf_test_run_opts run{};
+  run.sz = sizeof(run);
+  run.ctx_in = &argument;
+  run.ctx_size_in = sizeof(argument);
+  if (::bpf_prog_test_run_opts(program_fd, &run) != 0) return fail_errno(what);
+  if (run.retval != 0)
+    return fail(Code::kInternal,
+                std::string(what) + ": the program answers " + std::to_string(run.retval));
+  return {};
+}
+
+Status start_sweep(int start_fd) {
+  // The timer's memory is allocated without waiting, which may fail once or twice.
+  Status status;
+  for (int attempt = 0; attempt < 50; ++attempt) {
+    status = run_program(start_fd, 0, "starting the sweep of the connection table");
+    if (status) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return status;
 }
 
 }  // namespace sallyport::gate

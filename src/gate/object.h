@@ -20,6 +20,7 @@ struct LoadedObject {
   MapSet maps;
   Fd program;  // the netfilter program
   Fd forget;   // ends the connections of an endpoint
+  Fd start;    // starts the sweep
 };
 
 struct LoadOptions {
@@ -34,6 +35,12 @@ struct LoadOptions {
 
 // Fails with kOs or kInternal; the message has the last lines of the loader's or verifier's words.
 Result<LoadedObject> load_object(std::span<const unsigned char> object, const LoadOptions& options);
+
+// Runs a program of type syscall with a 32-bit argument; what it returns must be 0.
+Status run_program(int program_fd, uint32_t argument, const char* what);
+
+// Starts the sweep that ends idle connections, or gives a running one this program.
+Status start_sweep(int start_fd);
 
 // A copy of a descriptor, closed on exec.
 Result<Fd> duplicate(int fd);

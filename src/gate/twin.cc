@@ -131,7 +131,7 @@ static inline sp_connection* sp_insert_connection(sp_env* env, const sp_key* key
   return &at->second.connection;
 }
 
-static inline int sp_remove_connection(sp_env* env, const sp_key* key) {
+static inline int sp_remove_connection(sp_env* env, const sp_key* key, const sp_connection*) {
   return env->connections.erase(*key) == 1 ? 1 : 0;
 }
 

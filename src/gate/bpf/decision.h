@@ -336,10 +336,10 @@ static __attribute__((noinline)) void sp_end_connection(struct sp_env* env,
   if (__sync_fetch_and_or(&c->flags, SP_ENDED) & SP_ENDED) return;
   sp_settle(env, c);
   sp_report_connection(env, SP_CLOSED, key, c);
-  if (sp_remove_connection(env, key)) sp_give_room(env, owner);
+  if (sp_remove_connection(env, key, c)) sp_give_room(env, owner);
 }
 
-/* A connection's own timer. Returns the ns until the next tick, or 0: it has ended. */
+/* A connection that is due. Returns the ns until the next tick, or 0: it has ended. */
 static inline __u64 sp_tick(struct sp_env* env, const struct sp_key* key, struct sp_connection* c) {
   __u64 now = sp_now(env), idle, limit, next = SP_TICK;
   if (sp_settle(env, c)) c->last_seen = now;

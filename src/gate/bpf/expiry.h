@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* When a connection is forgotten. Every entry ticks by a timer of its own, in the kernel, so that
- * expiry does not depend on any process. The packet path stores no time: a tick that finds new
- * packets takes its own time as "last seen", so idle times are exact to one tick.
+/* When a connection is forgotten. A sweep in the kernel (a timer of the program, see gate.bpf.c)
+ * ticks every entry when it is due, so that expiry does not depend on any process. The packet path
+ * stores no time: a tick that finds new packets takes its own time as "last seen", so idle times
+ * are exact to one tick.
  *
  * Under pressure (see sp_pressure) idle and half-open entries go first. */
 #ifndef SALLYPORT_GATE_BPF_EXPIRY_H

@@ -7,6 +7,7 @@
 #include "maps.h"
 #include "types.h"
 
+#define EBUSY 16
 #define EEXIST 17
 #define CLOCK_MONOTONIC 1
 
@@ -138,29 +139,6 @@ SP_HOOK void sp_end_event(struct sp_env* env, struct sp_event* event) {
   bpf_ringbuf_submit(event, 0);
 }
 
-/* A second after an event of a denied tuple: what was denied since, or the end of the entry. */
-static int denial_tick(void* map, struct sp_denial_key* key, struct sp_denial* denial) {
-  struct sp_env none = {}, *env = &none;
-  __u64 repeats = denial->repeats;
-  struct sp_event* event;
-  if (repeats == 0) {
-    bpf_map_delete_elem(&denials, key);
-    return 0;
-  }
-  __sync_fetch_and_add(&denial->repeats, -repeats);
-  event = sp_begin_event(env);
-  if (event) {
-    __builtin_memcpy(event, &denial->event, sizeof(*event));
-    event->time = bpf_ktime_get_ns();
-    event->repeats = repeats > 0xffffffff ? 0xffffffff : (__u32)repeats;
-    event->packets[0] = repeats;
-    event->bytes[0] = repeats * denial->event.bytes[0];
-    sp_end_event(env, event);
-  }
-  bpf_timer_start(&denial->timer, SP_SECOND, 0);
-  return 0;
-}
-
 SP_HOOK void sp_report_denied(struct sp_env* env, const struct sp_flow* flow) {
   struct sp_denial_key key = {};
   struct sp_denial* denial;
@@ -185,12 +163,7 @@ SP_HOOK void sp_report_denied(struct sp_env* env, const struct sp_flow* flow) {
     __builtin_memcpy(event, e, sizeof(*event));
     sp_end_event(env, event);
   }
-  if (bpf_map_update_elem(&denials, &key, denial, BPF_NOEXIST)) return;
-  denial = bpf_map_lookup_elem(&denials, &key);
-  if (!denial) return;
-  if (bpf_timer_init(&denial->timer, &denials, CLOCK_MONOTONIC)) return;
-  bpf_timer_set_callback(&denial->timer, denial_tick);
-  bpf_timer_start(&denial->timer, SP_SECOND, 0);
+  bpf_map_update_elem(&denials, &key, denial, BPF_NOEXIST);
 }
 
 /* --- connections -------------------------------------------------------------------------------
@@ -207,38 +180,130 @@ SP_HOOK struct sp_connection* sp_new_connection(struct sp_env* env) {
   return &room->connection;
 }
 
-SP_HOOK int sp_remove_connection(struct sp_env* env, const struct sp_key* key) {
-  return bpf_map_delete_elem(&connections, key) == 0;
+SP_HOOK void give_slot(__u32 index) {
+  struct sp_slot* slot = bpf_map_lookup_elem(&slots, &index);
+  if (!slot) return;
+  slot->due = 0;
+  bpf_map_push_elem(&free_slots, &index, 0);
+}
+
+/* A slot that was given back, else one that was never used. Null: none left. */
+SP_HOOK struct sp_slot* take_slot(struct sp_env* env, __u32* index) {
+  struct sp_totals* t = sp_get_totals(env);
+  struct sp_slot* slot;
+  if (!t) return 0;
+  if (bpf_map_pop_elem(&free_slots, index)) {
+    *index = (__u32)__sync_fetch_and_add(&t->slots, 1);
+    slot = bpf_map_lookup_elem(&slots, index);
+    if (!slot) __sync_fetch_and_add(&t->slots, (__u64)-1);
+    return slot;
+  }
+  return bpf_map_lookup_elem(&slots, index);
+}
+
+SP_HOOK int sp_remove_connection(struct sp_env* env, const struct sp_key* key,
+                                 const struct sp_connection* c) {
+  __u32 slot = c->slot;
+  if (bpf_map_delete_elem(&connections, key)) return 0;
+  give_slot(slot);
+  return 1;
 }
 
 SP_HOOK void sp_tick_soon(struct sp_env* env, struct sp_connection* c, __u64 ns) {
-  bpf_timer_start(&c->timer, ns, 0);
-}
-
-static int connection_tick(void* map, struct sp_key* key, struct sp_connection* c) {
-  struct sp_env none = {};
-  struct sp_key copy = *key;
-  __u64 next = sp_tick(&none, &copy, c);
-  if (next) bpf_timer_start(&c->timer, next, 0);
-  return 0;
+  struct sp_slot* slot = bpf_map_lookup_elem(&slots, &c->slot);
+  if (slot) slot->due = sp_now(env) + ns;
 }
 
 SP_HOOK struct sp_connection* sp_insert_connection(struct sp_env* env, const struct sp_key* key,
                                                    struct sp_connection* value, int* made) {
-  long error = bpf_map_update_elem(&connections, key, value, BPF_NOEXIST);
+  struct sp_slot* slot;
+  __u32 index = 0;
+  long error;
+  *made = 0;
+  slot = take_slot(env, &index);
+  if (!slot) return 0;
+  slot->key = *key;
+  value->slot = index;
+  error = bpf_map_update_elem(&connections, key, value, BPF_NOEXIST);
+  if (error) {
+    give_slot(index);
+    return error == -EEXIST ? bpf_map_lookup_elem(&connections, key) : 0;
+  }
+  *made = 1;
+  slot->due = value->first_seen + SP_FIRST_TICK;
+  return bpf_map_lookup_elem(&connections, key);
+}
+
+/* --- the sweep ----------------------------------------------------------------------------------
+ * Ten times a second a tenth of the slots: every connection is looked at within a second of being
+ * due. What is not due costs one read of its slot. */
+
+#define SWEEP_TICKS 10
+#define SWEEP_PERIOD (SP_SECOND / SWEEP_TICKS)
+
+struct sweep_round {
+  __u64 now;
+  __u32 first;
+  __u32 end; /* slots that were ever used */
+};
+
+static long sweep_slot(__u32 i, struct sweep_round* round) {
+  struct sp_env none = {};
+  __u32 index = round->first + i;
   struct sp_connection* c;
-  *made = error == 0;
-  if (error && error != -EEXIST) return 0;
-  c = bpf_map_lookup_elem(&connections, key);
-  if (error || !c) return c;
-  /* Without a timer the entry would live for ever: better no entry. */
-  if (bpf_timer_init(&c->timer, &connections, CLOCK_MONOTONIC) ||
-      bpf_timer_set_callback(&c->timer, connection_tick) ||
-      bpf_timer_start(&c->timer, SP_FIRST_TICK, 0)) {
-    bpf_map_delete_elem(&connections, key);
+  struct sp_slot* slot;
+  struct sp_key key;
+  __u64 next;
+  if (index >= round->end) return 1;
+  slot = bpf_map_lookup_elem(&slots, &index);
+  if (!slot) return 1;
+  if (slot->due == 0 || slot->due > round->now) return 0;
+  key = slot->key;
+  c = bpf_map_lookup_elem(&connections, &key);
+  if (!c || c->slot != index) return 0; /* on its way in or out */
+  next = sp_tick(&none, &key, c);
+  if (next) slot->due = round->now + next;
+  return 0;
+}
+
+/* A second after its last event: what was denied of this tuple since, or the end of the entry. */
+static long sweep_denial(void* map, struct sp_denial_key* key, struct sp_denial* denial,
+                         struct sweep_round* round) {
+  struct sp_env none = {};
+  __u64 repeats = denial->repeats;
+  struct sp_event* event;
+  if (round->now - denial->event.time < SP_SECOND) return 0;
+  if (repeats == 0) {
+    bpf_map_delete_elem(&denials, key);
     return 0;
   }
-  return c;
+  __sync_fetch_and_add(&denial->repeats, -repeats);
+  denial->event.time = round->now;
+  event = sp_begin_event(&none);
+  if (!event) return 0;
+  __builtin_memcpy(event, &denial->event, sizeof(*event));
+  event->repeats = repeats > 0xffffffff ? 0xffffffff : (__u32)repeats;
+  event->packets[0] = repeats;
+  event->bytes[0] = repeats * denial->event.bytes[0];
+  sp_end_event(&none, event);
+  return 0;
+}
+
+static int sweep_tick(void* map, __u32* key, struct sp_sweep* s) {
+  struct sp_env none = {};
+  struct sp_totals* t = sp_get_totals(&none);
+  struct sweep_round round = {.now = bpf_ktime_get_ns()};
+  if (t) {
+    __u32 share;
+    round.end = (__u32)t->slots;
+    share = round.end / SWEEP_TICKS + 1;
+    round.first = s->cursor < round.end ? s->cursor : 0;
+    bpf_loop(share, sweep_slot, &round, 0);
+    s->cursor = round.first + share;
+  }
+  if (s->ticks++ % 2 == 0) bpf_for_each_map_elem(&denials, sweep_denial, &round, 0);
+  bpf_timer_start(&s->timer, SWEEP_PERIOD, 0);
+  return 0;
 }
 
 /* --- programs ----------------------------------------------------------------------------------
@@ -269,6 +334,7 @@ int sallyport_gate(struct bpf_nf_ctx* ctx) {
   {
     struct sp_test_arrival* arrival = bpf_map_lookup_elem(&test_arrival, &kZero);
     if (!arrival) return 0;
+    flow.at.family = arrival->family;
     flow.at.in = arrival->in;
     flow.at.out = arrival->out;
     flow.at.local = arrival->local;
@@ -291,7 +357,20 @@ int sallyport_gate(struct bpf_nf_ctx* ctx) {
   return sp_decide(&env, &reader, &flow);
 }
 
-/* Run by the node through BPF_PROG_TEST_RUN: ends every connection of one endpoint. */
+/* Run by the node through BPF_PROG_TEST_RUN. The sweep lives as long as its map is pinned. */
+SEC("syscall")
+int sallyport_start(void* context) {
+  struct sp_sweep* s = bpf_map_lookup_elem(&sweep, &kZero);
+  long error;
+  if (!s) return 1;
+  error = bpf_timer_init(&s->timer, &sweep, CLOCK_MONOTONIC);
+  if (error && error != -EBUSY)
+    return 2; /* -EBUSY: it runs already, perhaps with an older program */
+  if (bpf_timer_set_callback(&s->timer, sweep_tick)) return 3;
+  return bpf_timer_start(&s->timer, SWEEP_PERIOD, 0) ? 4 : 0;
+}
+
+/* Ends every connection of one endpoint. */
 struct sp_forget {
   __u32 endpoint;
 };

@@ -39,7 +39,8 @@ SP_HOOK struct sp_connection* sp_new_connection(struct sp_env* env); /* zeroed s
  * then its entry is returned. */
 SP_HOOK struct sp_connection* sp_insert_connection(struct sp_env* env, const struct sp_key* key,
                                                    struct sp_connection* value, int* made);
-SP_HOOK int sp_remove_connection(struct sp_env* env, const struct sp_key* key); /* 1: removed */
+SP_HOOK int sp_remove_connection(struct sp_env* env, const struct sp_key* key,
+                                 const struct sp_connection* c); /* 1: removed by this call */
 SP_HOOK void sp_tick_soon(struct sp_env* env, struct sp_connection* c, __u64 ns);
 
 /* Accounts. */

@@ -99,18 +99,46 @@ struct {
   __array(values, struct sp_offers_inner);
 } offers SEC(".maps");
 
-/* Memory as it is used: a quarter of a million entries would pin 60 MB. */
+/* Preallocated, at about 240 bytes an entry: room that is promised is there. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(map_flags, SP_F_NO_PREALLOC);
   __uint(max_entries, 262144);
   __type(key, struct sp_key);
   __type(value, struct sp_connection);
 } connections SEC(".maps");
 
+/* Where each connection is, for the sweep, and the slots that were given back. As many slots as
+ * connections. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 262144);
+  __type(key, __u32);
+  __type(value, struct sp_slot);
+} slots SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_STACK);
+  __uint(max_entries, 262144);
+  __uint(key_size, 0);
+  __uint(value_size, sizeof(__u32));
+} free_slots SEC(".maps");
+
+/* The one timer of the gate. One for each connection would be simpler, but its memory is allocated
+ * in the packet path, where that fails now and then (measured on Linux 6.18). */
+struct sp_sweep {
+  struct bpf_timer timer;
+  __u32 cursor;
+  __u32 ticks;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct sp_sweep);
+} sweep SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(map_flags, SP_F_NO_PREALLOC);
   __uint(max_entries, 65536);
   __type(key, __u32);
   __type(value, __u64);
@@ -130,6 +158,7 @@ struct {
   __type(value, struct sp_totals);
 } totals SEC(".maps");
 
+/* The node makes the entries of all rules that the tables name, so that none is allocated here. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
   __uint(map_flags, SP_F_NO_PREALLOC);
@@ -152,7 +181,6 @@ struct sp_denial_key {
   __u32 reason;
 };
 struct sp_denial {
-  struct bpf_timer timer;
   __u64 repeats; /* since the last event */
   struct sp_event event;
 };
@@ -176,8 +204,7 @@ struct {
 } meta SEC(".maps");
 
 /* Room for values that are too large for the stack. Netfilter hooks run with bottom halves off, so
- * no two packets share a CPU's scratch at once. Sizes instead of types: a map of this kind may not
- * know that there are timers in it. */
+ * no two packets share a CPU's scratch at once. */
 struct sp_scratch {
   struct sp_connection connection;
   struct sp_denial denial;
@@ -185,8 +212,8 @@ struct sp_scratch {
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
-  __uint(key_size, sizeof(__u32));
-  __uint(value_size, sizeof(struct sp_scratch));
+  __type(key, __u32);
+  __type(value, struct sp_scratch);
 } scratch SEC(".maps");
 
 #endif

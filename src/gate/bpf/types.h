@@ -118,7 +118,6 @@ enum sp_connection_flags {
 /* `tag` is written before `judged` and read after it: a packet whose entry was deleted and given
  * to another connection under its eyes sees the other tag and looks again. */
 struct sp_connection {
-  struct bpf_timer timer;
   __u64 tag;
   __u64 judged; /* generation << 1 | allow; one word, so that they cannot disagree */
   __u32 flags;
@@ -134,7 +133,12 @@ struct sp_connection {
   __u32 egress_rule;
   __u32 ingress_rule;
   __u32 reason;
-  __u32 unused;
+  __u32 slot; /* in `slots` */
+};
+
+struct sp_slot { /* of a connection, for the sweep */
+  __u64 due;     /* CLOCK_MONOTONIC, ns; 0: free or not in the table yet */
+  struct sp_key key;
 };
 
 enum sp_event_kind { SP_NEW = 1, SP_DENIED = 2, SP_CLOSED = 3, SP_REVOKED = 4 };
@@ -168,6 +172,7 @@ struct sp_totals { /* the one entry of `totals` */
   __u64 connections;
   __u64 overflows;
   __u64 events_lost;
+  __u64 slots; /* that were ever used: the sweep goes no further */
 };
 
 struct sp_meta { /* the one entry of `meta` */
@@ -178,7 +183,7 @@ struct sp_meta { /* the one entry of `meta` */
 
 struct sp_test_arrival { /* what a test run lacks; only in the test variant */
   __u32 in, out;
-  __u8 local, reply, unused[2];
+  __u8 family, local, reply, unused;
 };
 
 #endif
