@@ -9,12 +9,13 @@ std::vector<Probe> Baseline::all_probes(const WorldNet& world) {
   std::vector<Probe> out;
   for (const Host& from : world.hosts()) {
     for (const Host& to : world.hosts()) {
-      if (&from == &to || (from.outside && to.outside)) continue;
+      if (&from == &to || (!from.pod() && !to.pod()) || from.node) continue;
       for (Family family : {Family::kV4, Family::kV6}) {
         out.push_back({&from, &to, family, kIcmp, 0, true});
         for (uint16_t port : world.ports())
           for (k8s::Protocol protocol : {kTcp, kUdp, kSctp})
-            out.push_back({&from, &to, family, protocol, port, true});
+            if (!to.node || protocol != kSctp)
+              out.push_back({&from, &to, family, protocol, port, true});
       }
     }
   }

@@ -17,7 +17,8 @@ class Baseline {
   [[nodiscard]] bool holds(const Probe& probe) const { return seen_.contains(key(probe)); }
   [[nodiscard]] size_t size() const { return seen_.size(); }
 
-  // Every probe that a world admits: between different hosts of which one is a pod.
+  // Every probe that a world admits: between different hosts of which one is a pod, to the
+  // node only what it offers.
   static std::vector<Probe> all_probes(const WorldNet& world);
 
  private:

@@ -47,6 +47,10 @@ WorldPlan plan_of_random_worlds() {
     host.v6 = ip(v6);
     plan.hosts.push_back(host);
   }
+  Host node;
+  node.name = "node";
+  node.node = true;
+  plan.hosts.push_back(node);
   plan.ports = {53, 80, 81, 8080, 9000};
   plan.pod_ranges = {*Cidr::parse("198.18.0.0/16"), *Cidr::parse("fd00:1::/64")};
   return plan;
@@ -68,10 +72,9 @@ class RandomWorlds : public ::testing::Test {
     EXPECT_TRUE(removed) << removed.error().message;
   }
 
-  // A pod of the plan that this world has; outside hosts are in every world. The worlds' Node
-  // objects would make one of the outside hosts a node; here it is just an address.
+  // A pod of the plan that this world has; the others are in every world.
   static bool present(const world::World& world, const Host& host) {
-    return host.outside || world.find_ip(host.v4) != nullptr;
+    return !host.pod() || world.find_ip(host.v4) != nullptr;
   }
 
   std::unique_ptr<WorldNet> net_;

@@ -57,6 +57,7 @@ std::string differences(const Probe& probe, const Outcome& outcome, const policy
     out += "; the event is of another kind";
   if (event.reason != (verdict.allow ? SP_BY_POLICY : SP_DENY_POLICY))
     out += "; reason " + std::string(gate::reason_text(event.reason));
+  if (event.local != probe.to->node) out += "; the wrong hook";
   if (event.generation != generation)
     out += "; generation " + std::to_string(event.generation) + " instead of " +
            std::to_string(generation);

@@ -1,5 +1,6 @@
 #include "kernel/world_net.h"
 
+#include <netinet/in.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -42,6 +43,12 @@ Status WorldNet::make(const WorldPlan& plan, const std::string& tag) {
       host.netns = network_->outside_netns();
       continue;
     }
+    if (host.node) {
+      host.netns = network_->node_netns();
+      host.v4 = network_->ranges().node4;
+      host.v6 = network_->ranges().node6;
+      continue;
+    }
     host.endpoint_id = ++last_id;
     SP_CHECK_OK(add_pod(host));
   }
@@ -57,6 +64,9 @@ Status WorldNet::make(const WorldPlan& plan, const std::string& tag) {
   config.netns_fd = network_->node_netns();
   config.pod_ranges = plan.pod_ranges;
   config.node_addresses = {network_->ranges().node4, network_->ranges().node6};
+  for (uint16_t port : plan.ports)
+    for (uint8_t protocol : {uint8_t{IPPROTO_TCP}, uint8_t{IPPROTO_UDP}})
+      config.node_ports.push_back({protocol, port});
   SP_TRY(gate_, gate::open_gate(config));
   return {};
 }
@@ -96,7 +106,7 @@ Status WorldNet::add_outside(const WorldPlan& plan) {
 Result<uint64_t> WorldNet::publish(const policy::Compiled& compiled) {
   std::vector<gate::EndpointPort> ports;
   for (const Host& host : hosts_)
-    if (!host.outside) ports.push_back({host.endpoint_id, host.ifindex});
+    if (host.pod()) ports.push_back({host.endpoint_id, host.ifindex});
   return gate_->publish(compiled, ports);
 }
 

@@ -16,13 +16,15 @@ namespace sallyport::kernel_test {
 
 // One that sends and is sent to.
 struct Host {
-  std::string name;  // "ns/name", or "outside-N"
+  std::string name;  // "ns/name", "outside-N", or "node"
   Ip v4, v6;
   bool outside = false;
-  int netns = -1;  // owned by the WorldNet
+  bool node = false;  // only sent to, on what it offers: TCP and UDP on the plan's ports
+  int netns = -1;     // owned by the WorldNet
   int ifindex = 0;
-  uint32_t endpoint_id = 0;  // 0: outside
+  uint32_t endpoint_id = 0;  // 0: no pod
 
+  [[nodiscard]] bool pod() const { return !outside && !node; }
   [[nodiscard]] const Ip& ip(Family family) const { return family == Family::kV4 ? v4 : v6; }
 };
 
