@@ -185,8 +185,13 @@ Status mount_volume(const Plan& plan, int root, const PlannedMount& planned) {
         auto parent =
             so_far.empty() ? open_beneath(source.get(), ".") : open_beneath(source.get(), so_far);
         if (!parent) return fail_in("subPath", parent.error());
-        if (::mkdirat(parent->get(), part.c_str(), 0777) == 0)
-          ::fchmodat(parent->get(), part.c_str(), 0777, 0);
+        if (::mkdirat(parent->get(), part.c_str(), 0777) == 0) {
+          // Another container may replace it at once: the mode goes to what was opened, no link.
+          Fd made(::openat(parent->get(), part.c_str(),
+                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+          if (!made || ::fchmod(made.get(), 0777) != 0)
+            return fail_errno("subPath " + planned.sub_path);
+        }
         so_far += (so_far.empty() ? "" : "/") + part;
       }
     }

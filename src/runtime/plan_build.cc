@@ -1,7 +1,9 @@
 #include "runtime/plan_build.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -127,6 +129,26 @@ PlannedContainer plan_container(const PodRequest& request, const k8s::Container&
   return planned;
 }
 
+// Programs and libraries that lie on filesystems of their own: the overlay shows the host's root
+// filesystem only.
+std::vector<std::string> program_mounts() {
+  std::vector<std::string> found;
+  for (const char* path : {"/usr", "/usr/local", "/opt", "/srv"}) {
+    struct statx st{};
+    if (::statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, 0, &st) == 0 &&
+        (st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+      found.emplace_back(path);
+  }
+  return found;
+}
+
+// As the kubelet cuts a pod's name to what the kernel takes.
+std::string short_hostname(std::string name) {
+  if (name.size() > 63) name.resize(63);
+  while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
+  return name;
+}
+
 // The file behind /proc/self/exe, so that another mount namespace can find it.
 std::string real_program(const std::string& self_exe) {
   char path[PATH_MAX];
@@ -202,14 +224,15 @@ Result<Plan> make_plan(const PodRequest& request, const PlanOptions& options) {
   plan.uid = pod.meta.uid;
   plan.ns = pod.meta.ns;
   plan.name = pod.meta.name;
-  plan.hostname = request.hostname.empty() ? pod.meta.name.substr(0, 63) : request.hostname;
+  plan.hostname = short_hostname(request.hostname.empty() ? pod.meta.name : request.hostname);
   plan.hosts_file = hosts_file(request);
   plan.resolv_conf = resolv_conf(request);
   plan.restart_policy = pod.spec.restart_policy;
   plan.grace_seconds = pod.spec.termination_grace_seconds;
   plan.backoff_ms = options.backoff_ms;
   plan.pod_ips = request.pod_ips;
-  plan.expose = request.expose;
+  plan.expose = program_mounts();
+  plan.expose.insert(plan.expose.end(), request.expose.begin(), request.expose.end());
   plan.extra.assign(request.extra_mounts.begin(), request.extra_mounts.end());
   plan.masks = masks(options.state_dir);
   if (request.with_sallyport_binary) plan.binary = real_program(options.self_exe);

@@ -49,6 +49,13 @@ TEST_F(PlanBuildTest, NamesAndFiles) {
   EXPECT_TRUE(plan().binary.ends_with("runtime_test")) << plan().binary;
 }
 
+TEST_F(PlanBuildTest, LongHostnamesAreCut) {
+  request_.hostname = std::string(62, 'a') + "-tail";
+  EXPECT_EQ(plan().hostname, std::string(62, 'a'));
+  request_.hostname.clear();
+  EXPECT_EQ(plan().hostname, "web-0");
+}
+
 TEST_F(PlanBuildTest, MasksAreNotRepeatedBelowHiddenDirectories) {
   EXPECT_EQ(plan().masks, std::vector<std::string>{"/var/lib/sallyport"});
   auto made = make_plan(request_, {"/srv/state/x", "/proc/self/exe", 1});

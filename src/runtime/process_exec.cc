@@ -11,10 +11,10 @@
 
 #include <algorithm>
 
-#include "base/fd.h"
 #include "base/fs.h"
 #include "base/strings.h"
 #include "runtime/capabilities.h"
+#include "runtime/oom_score.h"
 #include "runtime/seccomp.h"
 #include "runtime/users.h"
 
@@ -129,8 +129,8 @@ Error run_program(const PlannedContainer& container, const std::vector<std::stri
   for (Status step : {set_limits(), reset_signals(), enter_directory(container.cwd)})
     if (!step) return step.error();
   ::umask(022);
-  if (auto adjust = Fd(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)))
-    if (::write(adjust.get(), "0", 1) != 1) return fail_errno("oom_score_adj").error();
+  // The shim's protection from the kernel's memory killer is not for containers.
+  set_oom_score(0);
   if (Status done = become(container); !done) return done.error();
 
   std::vector<std::string> arguments = argv;

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/strings.h"
 #include "codec/json.h"
+#include "runtime/oom_score.h"
 #include "runtime/pod_runtime.h"
 #include "runtime/protocol.h"
 #include "runtime/shim.h"
@@ -56,6 +57,8 @@ Result<Shim> prepare(const std::string& state_path, int plan_fd) {
   SP_TRY(Plan plan, decode_plan(value));
   SP_TRY(Fd signals, block_signals());
   SP_CHECK_OK(write_identity(state_path));
+  // Under memory pressure a container is killed and restarted; without its shim the pod is lost.
+  set_oom_score(-998);
   SP_CHECK_OK(set_up_shim(plan, state_path));
   SP_TRY(Fd listener, listen_in(layout::kState, "shim.sock"));
   return Shim(std::move(plan), std::move(listener), std::move(signals));

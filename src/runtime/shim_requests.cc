@@ -11,6 +11,9 @@
 namespace sallyport::runtime {
 namespace {
 
+// Fewer than the connections that the shim serves, so that a stop is always heard.
+constexpr size_t kMaxCommands = 48;
+
 codec::Value refuse(std::string_view why) {
   codec::Value answer = codec::Value::map();
   answer.set("error", why);
@@ -85,6 +88,10 @@ codec::Value Shim::handle_start(Message& message) {
 codec::Value Shim::handle_exec(Session& session, Message& message) {
   const std::string& name = message.body["container"].as_string();
   if (message.fds.size() != 3) return refuse("exec takes three descriptors");
+  auto commands = std::count_if(sessions_.begin(), sessions_.end(),
+                                [](const Session& s) { return s.process.has_value(); });
+  if (static_cast<size_t>(commands) >= kMaxCommands)
+    return refuse("48 commands run in this pod already");
   std::vector<std::string> argv;
   for (const codec::Value& item : message.body["command"].items()) {
     auto text = codec::decode_base64(item.as_string());
