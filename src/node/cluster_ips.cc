@@ -28,47 +28,57 @@ Result<Ip> ClusterIps::by_hash(const std::string& key, const Cidr& range) const 
               "no Service address of " + range.to_string() + " is free for " + key);
 }
 
-Result<std::vector<Ip>> ClusterIps::assign(const k8s::Service& service) {
-  std::string key = service.meta.ns + "/" + service.meta.name;
-  std::vector<Ip> held;
-  for (const auto& [ip, owner] : owners_)
-    if (owner == key) held.push_back(ip);
+Result<std::vector<Ip>> ClusterIps::written(const k8s::Service& service,
+                                            const std::string& key) const {
   std::vector<Ip> result;
-  if (service.headless) {
-    // Falls through: what it held before it became headless is freed.
-  } else if (service.cluster_ips.empty()) {
-    for (const Cidr* range : {&ranges_.services4, &ranges_.services6}) {
-      auto kept =
-          std::find_if(held.begin(), held.end(), [&](const Ip& ip) { return range->contains(ip); });
-      if (kept != held.end()) {
-        result.push_back(*kept);
-      } else {
-        SP_TRY(Ip ip, by_hash(key, *range));
-        result.push_back(ip);
-      }
-    }
-  } else {
-    for (const Ip& ip : service.cluster_ips) {
-      const Cidr& range = ip.family() == Family::kV4 ? ranges_.services4 : ranges_.services6;
-      if (!range.contains(ip) || ip == range.base ||
-          ip == offset_ip(range.base, size_of(range) - 1))
-        return fail(Code::kInvalid, "Service " + key + ": clusterIP " + ip.to_string() +
-                                        " is no Service address: expected one of " +
-                                        range.to_string());
-      for (const Ip& other : result)
-        if (other.family() == ip.family())
-          return fail(Code::kInvalid, "Service " + key + ": clusterIPs " + other.to_string() +
-                                          " and " + ip.to_string() +
-                                          " are of one family, expected one of each at most");
-      if (auto it = owners_.find(ip); it != owners_.end() && it->second != key)
-        return fail(Code::kConflict, "Service " + key + ": clusterIP " + ip.to_string() +
-                                         " belongs to Service " + it->second +
-                                         ": choose another, or leave it out");
+  for (const Ip& ip : service.cluster_ips) {
+    const Cidr& range = ip.family() == Family::kV4 ? ranges_.services4 : ranges_.services6;
+    if (!range.contains(ip) || ip == range.base || ip == offset_ip(range.base, size_of(range) - 1))
+      return fail(Code::kInvalid, "Service " + key + ": clusterIP " + ip.to_string() +
+                                      " is no Service address: expected one of " +
+                                      range.to_string());
+    for (const Ip& other : result)
+      if (other.family() == ip.family())
+        return fail(Code::kInvalid, "Service " + key + ": clusterIPs " + other.to_string() +
+                                        " and " + ip.to_string() +
+                                        " are of one family, expected one of each at most");
+    auto owner = owners_.find(ip);
+    if (owner != owners_.end() && owner->second != key && asked_.contains(owner->second))
+      return fail(Code::kConflict, "Service " + key + ": clusterIP " + ip.to_string() +
+                                       " belongs to Service " + owner->second +
+                                       ": choose another, or leave it out");
+    result.push_back(ip);
+  }
+  return result;
+}
+
+Result<std::vector<Ip>> ClusterIps::chosen(const std::string& key) const {
+  std::vector<Ip> result;
+  for (const Cidr* range : {&ranges_.services4, &ranges_.services6}) {
+    auto kept = std::find_if(owners_.begin(), owners_.end(), [&](const auto& entry) {
+      return entry.second == key && range->contains(entry.first);
+    });
+    if (kept != owners_.end()) {
+      result.push_back(kept->first);
+    } else {
+      SP_TRY(Ip ip, by_hash(key, *range));
       result.push_back(ip);
     }
   }
-  for (const Ip& ip : held)
-    if (std::find(result.begin(), result.end(), ip) == result.end()) owners_.erase(ip);
+  return result;
+}
+
+Result<std::vector<Ip>> ClusterIps::assign(const k8s::Service& service) {
+  std::string key = service.meta.ns + "/" + service.meta.name;
+  if (!asked_.insert(key).second) {
+    owners_ = settled_;
+    asked_ = {key};
+  }
+  std::vector<Ip> result;
+  if (!service.headless) {
+    SP_TRY(result, service.cluster_ips.empty() ? chosen(key) : written(service, key));
+  }
+  std::erase_if(owners_, [&](const auto& entry) { return entry.second == key; });
   for (const Ip& ip : result) owners_[ip] = key;
   return result;
 }
@@ -77,16 +87,15 @@ void ClusterIps::settle(const world::World& world) {
   std::set<std::string> present;
   for (const auto& service : world.services)
     present.insert(service->meta.ns + "/" + service->meta.name);
-  std::erase_if(owners_, [&](const auto& entry) {
-    return seen_.contains(entry.second) && !present.contains(entry.second);
-  });
-  seen_ = std::move(present);
+  std::erase_if(owners_, [&](const auto& entry) { return !present.contains(entry.second); });
+  settled_ = owners_;
+  asked_.clear();
 }
 
 std::string ClusterIps::to_text() const {
   std::string text(kHeader);
   text += '\n';
-  for (const auto& [ip, owner] : owners_) text += ip.to_string() + " " + owner + "\n";
+  for (const auto& [ip, owner] : settled_) text += ip.to_string() + " " + owner + "\n";
   return text;
 }
 
@@ -94,7 +103,7 @@ Status ClusterIps::load(std::string_view text) {
   std::vector<std::string> lines = split(text, '\n');
   if (lines.empty() || lines[0] != kHeader)
     return fail(Code::kInvalid, "expected the first line \"" + std::string(kHeader) + "\"");
-  std::map<Ip, std::string> owners;
+  Owners owners;
   for (size_t i = 1; i < lines.size(); ++i) {
     if (lines[i].empty()) continue;
     size_t blank = lines[i].find(' ');
@@ -105,9 +114,8 @@ Status ClusterIps::load(std::string_view text) {
                                       "\", expected a Service address and NAMESPACE/NAME");
     owners[*ip] = lines[i].substr(blank + 1);
   }
-  owners_ = std::move(owners);
-  // Services that never come back free their addresses with the first world that lacks them.
-  for (const auto& [ip, owner] : owners_) seen_.insert(owner);
+  settled_ = owners_ = std::move(owners);
+  asked_.clear();
   return {};
 }
 

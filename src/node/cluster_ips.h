@@ -23,24 +23,33 @@ class ClusterIps {
   // family comes twice, kConflict where another Service has it), else one of each family, by hash
   // of its name. A Service keeps what it was given. Headless: none.
   //
+  // Every Service of a new world is asked for in turn, then settle() is called with that world. A
+  // Service that comes a second time begins anew from what was settled last: the world in between
+  // was given up. So an address passes from a Service that is gone to one that asks for it in one
+  // step, and a world that is refused takes nothing from the one that is in force.
+  //
   // Addresses by hash lie above the first 256 of the range, so that those that people write down
   // (kube-dns) are rarely taken.
   Result<std::vector<Ip>> assign(const k8s::Service& service);
 
-  // Frees the addresses of Services that were in an earlier world and are not in this one.
+  // The world is in force: frees the addresses of Services that are not in it.
   void settle(const world::World& world);
 
-  // One line each, "ADDRESS NS/NAME", after a line with the version. Lines that are no such thing
-  // are an error.
+  // What is settled, one line each, "ADDRESS NS/NAME", after a line with the version. Lines that
+  // are no such thing are an error.
   [[nodiscard]] std::string to_text() const;
   Status load(std::string_view text);
 
  private:
+  using Owners = std::map<Ip, std::string>;
+  Result<std::vector<Ip>> written(const k8s::Service& service, const std::string& key) const;
+  Result<std::vector<Ip>> chosen(const std::string& key) const;
   Result<Ip> by_hash(const std::string& key, const Cidr& range) const;
 
   Ranges ranges_;
-  std::map<Ip, std::string> owners_;
-  std::set<std::string> seen_;  // in a world
+  Owners settled_;
+  Owners owners_;                // settled_, changed by the Services that came since
+  std::set<std::string> asked_;  // the Services that came since
 };
 
 }  // namespace sallyport::node

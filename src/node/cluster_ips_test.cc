@@ -15,6 +15,21 @@ k8s::Service named(const char* name, std::vector<Ip> ips = {}) {
   return service;
 }
 
+world::World world_of(const std::vector<k8s::Service>& services) {
+  world::World world;
+  for (const k8s::Service& service : services)
+    world.services.push_back(std::make_shared<k8s::Service>(service));
+  return world;
+}
+
+// What node and network do for a new world: all Services in turn, and settled if all were accepted.
+bool take(ClusterIps& ips, const std::vector<k8s::Service>& services) {
+  for (const k8s::Service& service : services)
+    if (!ips.assign(service)) return false;
+  ips.settle(world_of(services));
+  return true;
+}
+
 TEST(ClusterIps, EachServiceHasOneOfEachFamilyAndKeepsIt) {
   ClusterIps ips(default_ranges());
   auto first = ips.assign(named("web"));
@@ -24,6 +39,7 @@ TEST(ClusterIps, EachServiceHasOneOfEachFamilyAndKeepsIt) {
   EXPECT_TRUE(default_ranges().services6.contains((*first)[1]));
   auto other = ips.assign(named("db"));
   EXPECT_NE((*other)[0], (*first)[0]);
+  ips.settle(world_of({named("web"), named("db")}));
   EXPECT_EQ(*ips.assign(named("web")), *first);
   // The same in another run: it follows from the name.
   EXPECT_EQ(*ClusterIps(default_ranges()).assign(named("web")), *first);
@@ -60,20 +76,14 @@ TEST(ClusterIps, ExplicitOnesAreCheckedAndUnique) {
 TEST(ClusterIps, AChangedServiceFreesWhatItHad) {
   ClusterIps ips(default_ranges());
   ASSERT_TRUE(ips.assign(named("a", {ip_of("198.19.0.10")})));
+  ips.settle(world_of({named("a")}));
   ASSERT_TRUE(ips.assign(named("a", {ip_of("198.19.0.11")})));
   EXPECT_TRUE(ips.assign(named("b", {ip_of("198.19.0.10")})));
+  ips.settle(world_of({named("a"), named("b")}));
   k8s::Service headless = named("a");
   headless.headless = true;
   EXPECT_TRUE(ips.assign(headless)->empty());
   EXPECT_TRUE(ips.assign(named("c", {ip_of("198.19.0.11")})));
-}
-
-TEST(ClusterIps, ARefusedChangeKeepsWhatTheServiceHad) {
-  ClusterIps ips(default_ranges());
-  auto had = ips.assign(named("a"));
-  ASSERT_TRUE(ips.assign(named("b", {ip_of("198.19.0.10")})));
-  EXPECT_FALSE(ips.assign(named("a", {ip_of("198.19.0.10")})));
-  EXPECT_EQ(*ips.assign(named("a")), *had);
 }
 
 TEST(ClusterIps, CollisionsProbeOn) {
@@ -92,30 +102,40 @@ TEST(ClusterIps, CollisionsProbeOn) {
   EXPECT_EQ(none.error().code, Code::kExhausted);
 }
 
-TEST(ClusterIps, AnAddressIsFreeOnceItsServiceHasLeftTheWorld) {
+TEST(ClusterIps, AnAddressPassesToAnotherServiceInOneStep) {
   ClusterIps ips(default_ranges());
-  ASSERT_TRUE(ips.assign(named("old", {ip_of("198.19.0.10")})));
-  world::World world;
-  ips.settle(world);
-  EXPECT_FALSE(ips.assign(named("new", {ip_of("198.19.0.10")}))) << "it was in no world yet";
-  world.services = {std::make_shared<k8s::Service>(named("old", {ip_of("198.19.0.10")}))};
-  ips.settle(world);
-  EXPECT_FALSE(ips.assign(named("new", {ip_of("198.19.0.10")})));
-  world.services.clear();
-  ips.settle(world);
-  EXPECT_TRUE(ips.assign(named("new", {ip_of("198.19.0.10")})));
+  std::vector<Ip> wanted{ip_of("198.19.0.10")};
+  ASSERT_TRUE(take(ips, {named("old", wanted), named("other")}));
+  EXPECT_TRUE(take(ips, {named("new", wanted), named("other")})) << "renamed";
+  EXPECT_FALSE(take(ips, {named("a", wanted), named("new", wanted)}));
+  EXPECT_FALSE(take(ips, {named("new", wanted), named("z", wanted)}));
+}
+
+TEST(ClusterIps, ARefusedWorldTakesNothing) {
+  ClusterIps ips(default_ranges());
+  k8s::Service a = named("a"), b = named("b", {ip_of("198.19.0.10")});
+  ASSERT_TRUE(take(ips, {a, b}));
+  std::string before = ips.to_text();
+  // "a" comes first and asks for the address of "b", which is still there.
+  EXPECT_FALSE(take(ips, {named("a", b.cluster_ips), b}));
+  EXPECT_FALSE(take(ips, {named("a", b.cluster_ips), b})) << "nor the second time";
+  EXPECT_EQ(ips.to_text(), before);
+  EXPECT_TRUE(take(ips, {a, b}));
+  EXPECT_EQ(ips.to_text(), before);
 }
 
 TEST(ClusterIps, AreWrittenAndReadBack) {
   ClusterIps ips(default_ranges());
   auto web = ips.assign(named("web"));
   ASSERT_TRUE(ips.assign(named("dns", {ip_of("198.19.0.10")})));
+  ips.settle(world_of({named("web"), named("dns")}));
   std::string text = ips.to_text();
   ClusterIps again(default_ranges());
   Status loaded = again.load(text);
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(again.to_text(), text);
   EXPECT_EQ(*again.assign(named("web")), *web);
+  ASSERT_TRUE(again.assign(named("dns", {ip_of("198.19.0.10")})));
   EXPECT_FALSE(again.assign(named("thief", {ip_of("198.19.0.10")})));
   for (const char* bad :
        {"", "something else\n", "sallyport cluster addresses 2\n",

@@ -105,9 +105,7 @@ class Network final : public NodeNetwork {
 
   Result<std::vector<Ip>> assign_cluster_ips(const k8s::Service& service) override {
     std::lock_guard lock(mutex_);
-    SP_TRY(std::vector<Ip> ips, cluster_ips_.assign(service));
-    SP_CHECK_OK(record_cluster_ips());
-    return ips;
+    return cluster_ips_.assign(service);
   }
 
   Status apply_services(const world::World& world) override {
@@ -121,18 +119,23 @@ class Network final : public NodeNetwork {
     std::lock_guard lock(mutex_);
     pod_ends_.clear();
     reaper_.reset();
-    SP_CHECK_OK(remove_topology(dir_, topology_));
-    ::unlink(next_address_file().c_str());
-    ::unlink(cluster_ips_file().c_str());
-    if (::rmdir(dir_.c_str()) != 0 && errno != ENOENT) return fail_errno("remove " + dir_);
+    return remove_all(dir_, topology_);
+  }
+
+  static Status remove_all(const std::string& dir, Topology& topology) {
+    SP_CHECK_OK(remove_topology(dir, topology));
+    ::unlink(next_address_file(dir).c_str());
+    ::unlink(cluster_ips_file(dir).c_str());
+    if (::rmdir(dir.c_str()) != 0 && errno != ENOENT) return fail_errno("remove " + dir);
     return {};
   }
 
   static std::string next_address_file(const std::string& dir) { return dir + "/next-address"; }
+  static std::string cluster_ips_file(const std::string& dir) { return dir + "/cluster-addresses"; }
 
  private:
   std::string next_address_file() const { return next_address_file(dir_); }
-  std::string cluster_ips_file() const { return dir_ + "/cluster-addresses"; }
+  std::string cluster_ips_file() const { return cluster_ips_file(dir_); }
 
   Status record_cluster_ips() {
     std::string text = cluster_ips_.to_text();
@@ -157,6 +160,11 @@ class Network final : public NodeNetwork {
 };
 
 }  // namespace
+
+Status NodeNetwork::discard(const std::string& state_dir) {
+  Topology topology = find_topology(state_dir + "/netns");
+  return Network::remove_all(state_dir + "/netns", topology);
+}
 
 Result<std::unique_ptr<NodeNetwork>> NodeNetwork::open(const std::string& state_dir) {
   Ranges ranges = default_ranges();

@@ -33,6 +33,9 @@ class NodeNetwork {
   // `state_dir`/netns (node, outside). kConflict where another version with another layout left
   // them; the message says what to do.
   static Result<std::unique_ptr<NodeNetwork>> open(const std::string& state_dir);
+  // Removes what open() left there, also where open() itself refuses (another layout). Nothing
+  // there is fine.
+  static Status discard(const std::string& state_dir);
   virtual ~NodeNetwork() = default;
 
   [[nodiscard]] virtual int node_netns() const = 0;
@@ -57,8 +60,8 @@ class NodeNetwork {
   virtual Status disconnect(const PodLink& link) = 0;
 
   // Cluster addresses: as written in the Service, else a stable one from the range (by hash of
-  // ns/name, linear probing). Fails where two Services ask for one address. Headless: none. An
-  // address is free again once the Service was in a world of apply_services() and no longer is.
+  // ns/name, linear probing). Fails where two Services ask for one address. Headless: none. To be
+  // asked for every Service of a new world, which apply_services() then makes final.
   virtual Result<std::vector<Ip>> assign_cluster_ips(const k8s::Service& service) = 0;
 
   // Translates every Service of the world to its ready endpoints (nftables in the node's

@@ -170,6 +170,11 @@ TEST_F(NetworkTest, AnotherLayoutIsRefusedWithWords) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Code::kConflict);
   EXPECT_NE(opened.error().message.find("sallyport down"), std::string::npos);
+  // It can be removed nevertheless.
+  Status discarded = NodeNetwork::discard(dir_);
+  EXPECT_TRUE(discarded) << discarded.error().message;
+  EXPECT_FALSE(exists(dir_ + "/netns"));
+  EXPECT_TRUE(NodeNetwork::discard(dir_)) << "nothing there is fine";
 }
 
 TEST_F(NetworkTest, AnInterruptedBuildIsBuiltAnew) {

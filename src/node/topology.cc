@@ -118,6 +118,14 @@ Result<Topology> build(const std::string& dir, const Ranges& ranges) {
 
 }  // namespace
 
+Topology find_topology(const std::string& dir) {
+  Topology topology;
+  if (auto node = net::open_netns(dir + "/node")) topology.node = std::move(*node);
+  if (auto outside = net::open_netns(dir + "/outside")) topology.outside = std::move(*outside);
+  topology.taken_over = topology.node && topology.outside;
+  return topology;
+}
+
 Result<Topology> open_topology(const std::string& dir, const Ranges& ranges) {
   SP_CHECK_OK(make_dirs(dir));
   if (exists(dir + "/layout")) {
@@ -128,9 +136,8 @@ Result<Topology> open_topology(const std::string& dir, const Ranges& ranges) {
                                        kLayout +
                                        ": end that run with `sallyport down` of the version that "
                                        "started it, then start again");
-    auto node = net::open_netns(dir + "/node");
-    auto outside = net::open_netns(dir + "/outside");
-    if (node && outside) return Topology{std::move(*node), std::move(*outside), true};
+    Topology kept = find_topology(dir);
+    if (kept.taken_over) return kept;
     // Their mounts are gone, and with them the namespaces: nothing to take over.
   }
   auto built = build(dir, ranges);

@@ -27,6 +27,9 @@ struct Topology {
 // pod was ever in it. kConflict where the layout is of another version.
 Result<Topology> open_topology(const std::string& dir, const Ranges& ranges);
 
+// What is kept below `dir`, of whatever layout; without what is not there.
+Topology find_topology(const std::string& dir);
+
 // Deletes links and mounts, and the files that open_topology made in `dir`.
 Status remove_topology(const std::string& dir, Topology& topology);
 
