@@ -7,6 +7,8 @@
 
 #include "base/fs.h"
 #include "base/strings.h"
+#include "codec/json.h"
+#include "codec/yaml.h"
 
 namespace sallyport::k8s {
 namespace {
@@ -231,6 +233,28 @@ TEST(Manifest, JsonFilesHaveMarksToo) {
   manifest = parse_manifest("{\"a\": 1,}", "f.json");
   ASSERT_EQ(manifest.diagnostics.size(), 1u);
   EXPECT_EQ(manifest.diagnostics[0].origin.mark.column, 9);
+}
+
+// The property that the fuzz target checks, on its committed corpus, in every test run.
+TEST(Manifest, WhatIsReadFromTheFuzzCorpusIsWrittenAndReadAgain) {
+  const std::string dir = std::string(SALLYPORT_SOURCE_DIR) + "/fuzz/corpus/yaml_objects";
+  auto names = list_dir(dir);
+  ASSERT_TRUE(names) << names.error().message;
+  size_t objects = 0;
+  for (const std::string& name : *names) {
+    auto text = read_file(dir + "/" + name);
+    ASSERT_TRUE(text) << name;
+    Manifest manifest = parse_manifest(*text, name);
+    for (const Diagnostic& d : manifest.diagnostics) EXPECT_GT(d.origin.mark.line, 0) << name;
+    for (const AnyObject& any : manifest.objects) {
+      ++objects;
+      const std::string json = codec::write_json(*base_of(any).raw);
+      Manifest again = parse_manifest(codec::write_yaml(*base_of(any).raw), "again.yaml");
+      ASSERT_EQ(again.objects.size(), 1u) << name << "\n" << show(again);
+      EXPECT_EQ(codec::write_json(*base_of(again.objects[0]).raw), json) << name;
+    }
+  }
+  EXPECT_GT(objects, 30u);
 }
 
 }  // namespace
