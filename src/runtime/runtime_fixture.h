@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -46,7 +47,8 @@ class RuntimeFixture : public ::testing::Test {
     PodRuntime::Options options;
     options.state_dir = state_dir_;
     options.cgroup_name = id_;
-    options.self_exe = std::string(SALLYPORT_BINARY_DIR) + "/runtime_test_shim";
+    std::string self = std::filesystem::read_symlink("/proc/self/exe");
+    options.self_exe = self.substr(0, self.rfind('/')) + "/runtime_test_shim";
     options.restart_backoff_ms = 50;
     auto opened = PodRuntime::open(options);
     ASSERT_TRUE(opened) << opened.error().message;
