@@ -159,7 +159,8 @@ int port_forward(const Args& args) {
     return print_error("listen on 127.0.0.1:" + ports.front() + ": " + ::strerror(errno));
   ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
   std::cout << "forwarding 127.0.0.1:" << ntohs(address.sin_port) << " to " << target << " port "
-            << *remote << std::endl;
+            << *remote << "\n"
+            << std::flush;
   while (true) {
     Fd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!accepted) continue;
