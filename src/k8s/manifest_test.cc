@@ -254,7 +254,7 @@ TEST(Manifest, WhatIsReadFromTheFuzzCorpusIsWrittenAndReadAgain) {
       EXPECT_EQ(codec::write_json(*base_of(again.objects[0]).raw), json) << name;
     }
   }
-  EXPECT_GT(objects, 30u);
+  EXPECT_GE(objects, 28u);
 }
 
 }  // namespace
