@@ -2,9 +2,10 @@
 //
 //   policy_bench [PODS POLICIES]...     default: 100 100, 1000 1000, 10000 1000
 //
-// Three shapes: `tenants` has many namespaces, each with its own policies between its own pods;
+// Four shapes: `tenants` has many namespaces, each with its own policies between its own pods;
 // `mesh` has services that allow one another across namespaces by labels; `blocks` has ipBlocks
-// with exceptions. Each shape is compiled five times; the median counts.
+// with exceptions; `open` is `mesh` where every policy also opens a port to all pods. Each shape is
+// compiled five times; the median counts.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -29,6 +29,26 @@ std::optional<k8s::ContainerPort> port_on(const world::Endpoint& pod,
   return std::nullopt;
 }
 
+// The port that the target names, or the only one that the pod's containers declare.
+Result<k8s::ContainerPort> asked_port(const world::Endpoint& pod, const Target& target) {
+  if (target.port) {
+    if (auto found = port_on(pod, *target.port, target.protocol)) return *found;
+    return fail(Code::kNotFound, "pod " + pod.key() + " has no port named " + target.port->name);
+  }
+  std::vector<k8s::ContainerPort> declared;
+  std::vector<std::string> texts;
+  for (const k8s::ContainerPort& port : pod.ports) {
+    if (target.protocol && port.protocol != *target.protocol) continue;
+    declared.push_back(port);
+    texts.push_back(text_of(port));
+  }
+  if (declared.size() == 1) return declared[0];
+  return fail(Code::kInvalid,
+              "which port of pod " + pod.key() + "? Write " + pod.key() + ":PORT" +
+                  (texts.empty() ? std::string(" (its containers declare none)")
+                                 : " (its containers declare " + join(texts, ", ") + ")"));
+}
+
 Result<Destination> to_pod(const world::Endpoint& pod, const Target& target) {
   Destination out;
   out.to_pod = &pod;
@@ -36,27 +56,9 @@ Result<Destination> to_pod(const world::Endpoint& pod, const Target& target) {
     out.protocol = k8s::Protocol::kIcmp;
     return out;
   }
-  std::optional<k8s::ContainerPort> found;
-  if (target.port) {
-    found = port_on(pod, *target.port, target.protocol);
-    if (!found)
-      return fail(Code::kNotFound, "pod " + pod.key() + " has no port named " + target.port->name);
-  } else {
-    std::vector<std::string> declared;
-    for (const k8s::ContainerPort& port : pod.ports) {
-      if (target.protocol && port.protocol != *target.protocol) continue;
-      declared.push_back(text_of(port));
-      found = port;
-    }
-    if (declared.size() != 1)
-      return fail(
-          Code::kInvalid,
-          "which port of pod " + pod.key() + "? Write " + pod.key() + ":PORT" +
-              (declared.empty() ? std::string(" (its containers declare none)")
-                                : " (its containers declare " + join(declared, ", ") + ")"));
-  }
-  out.protocol = found->protocol;
-  out.port = static_cast<uint16_t>(found->port);
+  SP_TRY(k8s::ContainerPort port, asked_port(pod, target));
+  out.protocol = port.protocol;
+  out.port = static_cast<uint16_t>(port.port);
   return out;
 }
 

@@ -5,6 +5,10 @@
 namespace sallyport::analysis {
 namespace {
 
+std::string show_port(const k8s::IntOrString& port) {
+  return port.is_name() ? port.name : std::to_string(port.number);
+}
+
 // Back into one line, for comparison.
 std::string show(const Result<Target>& target) {
   if (!target) return "error: " + target.error().message;
@@ -20,9 +24,7 @@ std::string show(const Result<Target>& target) {
       out = "ip " + target->ip.to_string();
       break;
   }
-  if (target->port)
-    out += " port " +
-           (target->port->is_name() ? target->port->name : std::to_string(target->port->number));
+  if (target->port) out += " port " + show_port(*target->port);
   if (target->protocol) out += " " + std::string(k8s::to_string(*target->protocol));
   return out;
 }

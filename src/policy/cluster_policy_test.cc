@@ -18,7 +18,7 @@ k8s::CnpPeer all_pods() {
   out.pods = k8s::CnpPods{};
   return out;
 }
-k8s::CnpPeer networks(std::vector<std::string> texts) {
+k8s::CnpPeer networks(const std::vector<std::string>& texts) {
   k8s::CnpPeer out;
   for (const std::string& text : texts) out.networks.push_back(cidr(text));
   return out;

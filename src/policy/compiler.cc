@@ -28,7 +28,8 @@ class Identities {
 
   const Identity& of(const world::Endpoint& pod) {
     std::string key = pod.ns;
-    for (const auto& [name, value] : pod.labels) key += '\n' + name + '\n' + value;
+    for (const auto& [name, value] : pod.labels)
+      key.append(1, '\n').append(name).append(1, '\n').append(value);
     auto [slot, fresh] = known_.try_emplace(std::move(key));
     if (fresh) fill(pod, slot->second);
     return slot->second;

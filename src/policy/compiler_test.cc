@@ -138,7 +138,7 @@ TEST(Compiler, RuleIdsOutliveACompilationAndChangeWithTheRule) {
   EXPECT_EQ(decide(80).ingress_rule, first);
 
   auto changed = std::make_shared<k8s::NetworkPolicy>(*world.network_policies[0]);
-  changed->ingress[0].ports[0].port->number = 82;
+  changed->ingress[0].ports[0].port = k8s::IntOrString{82, ""};
   world.network_policies[0] = changed;
   EXPECT_GT(decide(82).ingress_rule, denied);
   EXPECT_EQ(decide(81).ingress_rule, second);

@@ -154,7 +154,7 @@ Step LoweredRule::step(const NamedPorts& names) const {
   Step out{effect, id, everything, {}};
   for (const PortMatch& match : ports) {
     if (!match.name) {
-      out.ports.push_back({*match.protocol, match.first, match.last});
+      if (match.protocol) out.ports.push_back({*match.protocol, match.first, match.last});
       continue;
     }
     for (const NamedPort& named : names)
@@ -171,6 +171,7 @@ Lowered lower(const world::World& world, bool with_cluster_policies, PeerTable& 
     out.network.push_back(lower_policy(*policy, peers, out, rules));
   if (!with_cluster_policies) return out;
   std::vector<const k8s::ClusterNetworkPolicy*> ordered;
+  ordered.reserve(world.cluster_policies.size());
   for (const auto& policy : world.cluster_policies) ordered.push_back(policy.get());
   std::sort(ordered.begin(), ordered.end(), [](const auto* a, const auto* b) {
     return std::tie(a->priority, a->meta.name) < std::tie(b->priority, b->meta.name);

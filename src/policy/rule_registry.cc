@@ -104,9 +104,10 @@ bool parse_line(std::string_view line, RuleInfo& info, uint64_t& content_hash) {
 RuleId RuleRegistry::intern(const RuleInfo& info, uint64_t content_hash) {
   auto [slot, fresh] = by_key_.try_emplace(line_of(info, content_hash), next_);
   if (fresh) {
-    RuleInfo stored = info;
-    stored.id = next_++;
-    by_id_.emplace(stored.id, Entry{std::move(stored), content_hash, 0});
+    RuleId id = next_++;
+    Entry& entry = by_id_[id];
+    entry = {info, content_hash, 0};
+    entry.info.id = id;
   }
   by_id_.find(slot->second)->second.used = epoch_;
   return slot->second;
@@ -136,6 +137,7 @@ void RuleRegistry::trim() {
 
 void RuleRegistry::save(std::string& out) const {
   std::vector<const Entry*> entries;
+  entries.reserve(by_id_.size());
   for (const auto& [id, entry] : by_id_) entries.push_back(&entry);
   std::sort(entries.begin(), entries.end(),
             [](const Entry* a, const Entry* b) { return a->info.id < b->info.id; });

@@ -44,7 +44,8 @@ inline k8s::NetworkPolicyPeer namespaces(k8s::LabelSelector ns) {
 inline k8s::NetworkPolicyPeer pods_in(k8s::LabelSelector ns, k8s::LabelSelector pod_selector) {
   return {std::move(pod_selector), std::move(ns), std::nullopt};
 }
-inline k8s::NetworkPolicyPeer block(std::string_view within, std::vector<std::string> except = {}) {
+inline k8s::NetworkPolicyPeer block(std::string_view within,
+                                    const std::vector<std::string>& except = {}) {
   k8s::IpBlock out{cidr(within), {}};
   for (const std::string& part : except) out.except.push_back(cidr(part));
   return {std::nullopt, std::nullopt, std::move(out)};
