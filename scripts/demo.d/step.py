@@ -48,8 +48,7 @@ def rule_of(flow, direction):
         return "-"
     if verdict.get("policy") is None:
         return verdict["reason"]
-    rule = verdict.get("rule")
-    return verdict["policy"] + (f" rule {rule}" if rule is not None else " (default deny)")
+    return f"{verdict['policy']} rule {verdict['rule']}"
 
 
 def denied(node, source, destination=None, port=None, protocol="TCP", since="20s"):
@@ -75,7 +74,9 @@ def flow_line(flow):
         verdict = flow.get(direction)
         if verdict is None or (flow["verdict"] == "denied" and verdict["verdict"] == "allow"):
             continue
-        out += f"\n  {direction}: {rule_of(flow, direction)}"
+        isolated = ", ".join(verdict.get("isolatedBy", ()))
+        out += f"\n  {direction}: " + (f"denied by default, isolated by {isolated}" if isolated
+                                      else rule_of(flow, direction))
         if verdict.get("nearest"):
             near = verdict["nearest"]
             out += f"; nearest: {near['policy']} rule {near['rule']}, {near['why']}"

@@ -1,9 +1,9 @@
-"""Steps 1 to 5: the pipeline does its work."""
+"""The pipeline does its work."""
 
 import json
 import re
 
-from node import wait_until
+from node import Unexpected, wait_until
 from step import CLIENT, chat, expect, flow_line, pod_of, python, rule_of, step
 
 MAIL, CARD = "joe@example.com", "4111 1111 1111 1111"
@@ -11,7 +11,9 @@ MAIL, CARD = "joe@example.com", "4111 1111 1111 1111"
 # them: answers to these repeat one of the two, whatever words the small model finds.
 QUESTIONS = ["Which e-mail address does the support desk have?",
              "What is the support desk's e-mail address?",
-             "Tell me the support contact: e-mail address and phone number."]
+             "Tell me the support contact: e-mail address and phone number.",
+             "Please give me the phone number of the support desk.",
+             "Who can help me, and at which e-mail address?"]
 RAW = re.compile(r"help@example\.com|555-0199|joe@example\.com|4111 1111")
 
 
@@ -25,34 +27,48 @@ def start(node):
     return node.run("get", "pods").stdout.rstrip()
 
 
-@step("A streamed chat completion by the real model, personal data masked",
-      f"the question holds {MAIL} and a card number; the model never sees them, and what the\n"
-      "model says of the support desk's address and phone number is masked while it streams")
-def masked_chat(node):
+def answer_and_record(node, question):
+    """Asks, checks that nothing personal is in the answer or the record of it; gives all three."""
+    pieces, summary = chat(node, question)
+    expect(not RAW.search(summary["text"]), f"personal data in the answer: {summary['text']}")
     collector, _ = node.pod("logging", "collector")
-    for question in QUESTIONS:
-        pieces, summary = chat(node, f"{question} My own is {MAIL}, my card {CARD}.", "--system",
-                               "Answer in one sentence.")
-        expect(summary["headers"].get("x-masked") == "CARD=1 EMAIL=1",
-               f"masked in the prompt: {summary['headers'].get('x-masked')}")
-        expect(not RAW.search(summary["text"]), f"personal data in the answer: {summary['text']}")
 
-        def record():
-            lines = node.execute(collector, "tail", "-n", "1", "/records/records.jsonl",
-                                 check=False).stdout
-            last = json.loads(lines) if lines else {}
-            return last if last.get("answer") == summary["text"] else None
-        kept = wait_until("the collector has the record", record, 5)
-        expect(not RAW.search(json.dumps(kept)), f"personal data in the record: {kept}")
+    def record():
+        lines = node.execute(collector, "tail", "-n", "1", "/records/records.jsonl",
+                             check=False).stdout
+        last = json.loads(lines) if lines else {}
+        return last if last.get("answer") == summary["text"] else None
+    kept = wait_until("the collector has the record", record, 5)
+    expect(not RAW.search(json.dumps(kept)), f"personal data in the record: {kept}")
+    return pieces, summary, kept
+
+
+@step("A chat through the whole pipeline: personal data in the question",
+      f"the question holds {MAIL} and a card number; the model sees neither")
+def masked_question(node):
+    pieces, summary, kept = answer_and_record(
+        node, f"I am {MAIL} and paid with {CARD}. Can I return a parcel?")
+    expect(summary["headers"].get("x-masked") == "CARD=1 EMAIL=1",
+           f"masked in the prompt: {summary['headers'].get('x-masked')}")
+    expect("[EMAIL]" in kept["prompt"][-1] and "[CARD]" in kept["prompt"][-1], f"{kept['prompt']}")
+    return (f"the model was asked: {kept['prompt'][-1]}\n"
+            f"it answered: {summary['text']}\n"
+            f"in {len(pieces)} pieces, first after {pieces[0]['t']:.2f} s; context from the vector "
+            f"database: {summary['headers']['x-context']}")
+
+
+@step("A chat through the whole pipeline: personal data in the streamed answer",
+      "the vector database knows the support desk's address and phone number; where the real\n"
+      "model says them, they are masked while the answer streams")
+def masked_answer(node):
+    for question in QUESTIONS:
+        pieces, summary, kept = answer_and_record(node, question)
         if kept["masked_in_answer"]:
             expect(len({p["t"] for p in pieces}) > 1, "the answer came in one piece")
-            return (f"the model was asked: {kept['prompt'][-1]}\n"
-                    f"it answered: {summary['text']}\n"
-                    f"in {len(pieces)} pieces, the first after {pieces[0]['t']:.2f} s, the last after "
-                    f"{pieces[-1]['t']:.2f} s; context found: {summary['headers']['x-context']}\n"
-                    f"recorded: masked in the answer {kept['masked_in_answer']}")
-    expect(False, "no answer had personal data to mask")
-    return None
+            return (f"asked: {question}\nthe client read: {summary['text']}\n"
+                    f"in {len(pieces)} pieces from {pieces[0]['t']:.2f} s to {pieces[-1]['t']:.2f} s; "
+                    f"masked while it streamed: {kept['masked_in_answer']}")
+    raise Unexpected("no answer had personal data to mask")
 
 
 @step("The same question again",
@@ -102,13 +118,14 @@ def hops(node):
 
 
 @step("The gateway asks the model server directly",
-      "/v1/completions passes by rule 0 of inference/inference-ingress, unmasked: at L4 the\n"
-      "gateway could take chats past the sanitizer just so, which gate 2 will close")
+      "/v1/completions passes by rule 0 of inference/inference-ingress, and a phone number comes\n"
+      "back unmasked: at L4 the gateway may go past the sanitizer, which gate 2 will close")
 def direct_completion(node):
-    done = node.execute(CLIENT, *python("chat.py", "--json", "--completions", "--max-tokens", "12",
-                                        "Q: What is two and two? A:"))
+    done = node.execute(CLIENT, *python("chat.py", "--json", "--completions", "--max-tokens", "24",
+                                        "Call 212-555-0199. Call 212-555-0199. Call 212-555-0199. Call"))
     summary = json.loads(done.stdout.splitlines()[-1])
     expect("x-masked" not in summary["headers"], "the sanitizer was asked")
+    expect("555-0199" in summary["text"], f"the number was not repeated: {summary['text']!r}")
 
     def flow():
         for f in node.flows("--from", "api-gateway/", "--to", "inference/", "--since", "20s"):
@@ -117,7 +134,7 @@ def direct_completion(node):
         return None
     found = wait_until("the flow from gateway to model server", flow, 5)
     expect(rule_of(found, "ingress") == "inference/inference-ingress rule 0", flow_line(found))
-    return f"{summary['text'].strip()!r}\n{flow_line(found)}"
+    return f"answer: {summary['text'].strip()}\n{flow_line(found)}"
 
 
-STEPS = [start, masked_chat, cached_chat, hops, direct_completion]
+STEPS = [start, masked_question, masked_answer, cached_chat, hops, direct_completion]

@@ -3,8 +3,10 @@ and what happened, and ends everything again. Exit status 0 only if all steps we
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import time
 import traceback
 
@@ -15,20 +17,18 @@ from node import Node, Unexpected, fresh_copy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLE = os.path.join(ROOT, "examples", "ai-pipeline")
-WORK = os.path.join(ROOT, ".demo", "run")
-NAME = "demo"
 
 STEPS = steps_pipeline.STEPS + steps_attack.STEPS + steps_change.STEPS
 
 NEXT = """The pipeline is still running. Try next ({sp} is the binary):
-  {sp} get pods --name demo -o wide
-  {sp} flows --name demo --follow
-  {sp} exec --name demo client/client -- python3 /opt/ai-pipeline/programs/chat.py "Hello"
-  {sp} exec --name demo attacker/attacker -- curl -m 2 http://model-server.inference:8080/v1/models
-  {sp} explain --name demo attacker/attacker svc/inference/model-server:8080
+  {sp} get pods --name {name} -o wide
+  {sp} flows --name {name} --follow
+  {sp} exec --name {name} client/client -- python3 /opt/ai-pipeline/programs/chat.py "Hello"
+  {sp} exec --name {name} attacker/attacker -- curl -m 2 http://model-server.inference:8080/v1/models
+  {sp} explain --name {name} attacker/attacker svc/inference/model-server:8080
   edit a file in {manifests} and look at the flows again
 End it with
-  {sp} down demo"""
+  {sp} down {name}"""
 
 
 class Printer:
@@ -44,8 +44,13 @@ class Printer:
         print(text, flush=True)
 
     def labelled(self, label, text):
-        for i, part in enumerate(text.split("\n")):
-            self.line(f"    {label if i == 0 else '':<9} {part}")
+        width = max(60, min(140, shutil.get_terminal_size((120, 24)).columns) - 14)
+        for part in text.split("\n"):
+            indent = part[:len(part) - len(part.lstrip())] + "    "
+            for line in textwrap.wrap(part, width, subsequent_indent=indent, drop_whitespace=True,
+                                      break_long_words=False, break_on_hyphens=False) or [""]:
+                self.line(f"    {label:<9} {line}".rstrip())
+                label = ""
 
 
 def take_step(printer, number, total, step, node):
@@ -71,6 +76,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--name", default="demo")
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     only = {int(n) for n in arguments.only.split(",") if n}
@@ -81,16 +87,18 @@ def main():
         signal.signal(number, stop)
 
     printer = Printer()
-    manifests = os.path.join(WORK, "ai-pipeline")
+    name = arguments.name
+    work = os.path.join(ROOT, ".demo", "run", name)
+    manifests = os.path.join(work, "ai-pipeline")
     fresh_copy(EXAMPLE, manifests)
-    node = Node(arguments.binary, NAME, manifests,
+    node = Node(arguments.binary, name, manifests,
                 {os.path.join(ROOT, ".demo", "venv"): "/opt/ai-pipeline/venv",
-                 os.path.join(EXAMPLE, "programs"): "/opt/ai-pipeline/programs"}, WORK)
+                 os.path.join(EXAMPLE, "programs"): "/opt/ai-pipeline/programs"}, work)
     failed, total = [], len(STEPS)
     keep = False
     try:
         # What an interrupted demo may have left; nothing of it is an error here.
-        node.run("down", NAME, check=False, timeout=60, named=False)
+        node.run("down", name, check=False, timeout=60, named=False)
         open(node.log_path, "w", encoding="utf-8").close()
         node.up()
         for number, step in enumerate(STEPS, 1):
@@ -106,7 +114,7 @@ def main():
             printer.line()
             try:
                 node.down()
-                left = os.path.join("/run/sallyport", NAME)
+                left = os.path.join("/run/sallyport", name)
                 if os.path.exists(left):
                     raise Unexpected(f"{left} is still there")
                 printer.line("Everything was taken down again.")
@@ -120,7 +128,7 @@ def main():
     else:
         printer.line("All steps went as expected.", "good")
     if keep:
-        printer.line(NEXT.format(sp=arguments.binary, manifests=manifests))
+        printer.line(NEXT.format(sp=arguments.binary, name=name, manifests=manifests))
     return 1 if failed else 0
 
 
