@@ -32,6 +32,7 @@ class Node:
         self.exposed = exposed            # {host path: path in the pods}
         self.log_path = os.path.join(work, "up.log")
         self.process = None
+        self.runtime_state = os.path.join("/run/sallyport", name)
 
     def up(self):
         arguments = [self.binary, "up", self.manifests, "--name", self.name]
@@ -65,6 +66,9 @@ class Node:
         self.process.wait(10)
 
     def down(self):
+        if self.process and self.process.poll() is not None and \
+                self.run("status", check=False).returncode and not os.path.exists(self.runtime_state):
+            return  # it ended by itself and left nothing
         done = self.run("down", self.name, check=False, timeout=60, named=False)
         if self.process:
             try:

@@ -114,9 +114,8 @@ def main():
             printer.line()
             try:
                 node.down()
-                left = os.path.join("/run/sallyport", name)
-                if os.path.exists(left):
-                    raise Unexpected(f"{left} is still there")
+                if os.path.exists(node.runtime_state):
+                    raise Unexpected(f"{node.runtime_state} is still there")
                 printer.line("Everything was taken down again.")
             except Unexpected as e:
                 printer.line(str(e), "bad")
