@@ -130,6 +130,14 @@ TEST_F(Cnp, BaselineIsForPodsThatNetworkPolicyDoesNotIsolateInTheDirection) {
   EXPECT_TRUE(egress("198.18.2.1").allow);
 }
 
+TEST_F(Cnp, ABaselineAcceptOpensNothingForAnIsolatedPod) {
+  cluster("base", kBaseline, 1).ingress = {act(kAccept, {all_pods()})};
+  EXPECT_TRUE(ingress().allow);
+  isolate();
+  EXPECT_FALSE(ingress().allow);
+  EXPECT_EQ(ingress().policy, "x/np");
+}
+
 TEST_F(Cnp, BaselinePassIsTheDefaultAllow) {
   cluster("one", kBaseline, 1).ingress = {act(kPass, {all_pods()}, {tcp(80, 80)})};
   cluster("two", kBaseline, 2).ingress = {act(kDeny, {all_pods()})};

@@ -50,6 +50,27 @@ TEST(Compiler, ReplicasShareClassAndSets) {
       [](const EndpointEntry& a, const EndpointEntry& b) { return a.address < b.address; }));
 }
 
+// Forty classes of pods, and every set opens a port to all of them: without a default for most
+// classes there would be forty entries for each set.
+TEST(Compiler, TheProgramOfMostClassesIsTheDefault) {
+  world::World world;
+  for (int i = 1; i <= 40; ++i) {
+    std::string n = std::to_string(i);
+    world.endpoints.push_back(pod("x/" + n, {{"app", n}}, {"198.18.0." + n}));
+    add(world, network_policy("x", "p" + n, labelled({{"app", n}}),
+                              Rules{rule({pods(labelled({{"app", n}}))}, {port(80)}),
+                                    rule({namespaces(everything())}, {port(81)})}));
+  }
+  world.finish();
+  RuleRegistry rules;
+  Compiled compiled = compile(world, rules);
+  EXPECT_EQ(compiled.sets.size(), 40U);
+  EXPECT_EQ(compiled.programs_of.size(), 80U);  // for each set: its own pod, and the outside
+  EXPECT_TRUE(compiled.decide(ip("198.18.0.1"), ip("198.18.0.2"), 6, 81).allow);
+  EXPECT_FALSE(compiled.decide(ip("198.18.0.1"), ip("198.18.0.2"), 6, 80).allow);
+  EXPECT_FALSE(compiled.decide(ip("198.19.200.1"), ip("198.18.0.2"), 6, 81).allow);
+}
+
 TEST(Compiler, ANamedPortSplitsOnlyTheIngressSetsThatUseIt) {
   world::World world;
   world.endpoints = {pod("x/a", {}, {"198.18.0.1"}, {{"http", 80, kTcp}}),
