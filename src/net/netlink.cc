@@ -87,7 +87,8 @@ Result<int> Netlink::add_veth(const std::string& name, const std::string& peer_n
     mode.close(inet6);
     mode.close(spec);
     if (Status set = socket_.request(std::move(mode), "address mode of " + name); !set) {
-      (void)delete_link(index);
+      if (Status undone = delete_link(index); !undone)
+        return fail_in("link " + name + " stays behind", std::move(undone).error());
       return std::unexpected(std::move(set).error());
     }
   }

@@ -54,6 +54,7 @@ class SpawnSettings {
 Result<pid_t> spawn(int netns_fd, const std::vector<std::string>& argv, SpawnSettings& settings) {
   if (argv.empty()) return fail(Code::kInvalid, "no program was named");
   std::vector<char*> args;
+  args.reserve(argv.size() + 1);
   for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
   args.push_back(nullptr);
   char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/log.h"
 #include "net/netns.h"
 #include "net/sysctl.h"
 #include "node/topology.h"
@@ -88,7 +89,8 @@ Result<PreparedLink> prepare_pod_link(Netlink& node, int pod_netns, const std::s
   SP_TRY(int index, node.add_veth(name, "eth0", pod_netns, options));
   made.link = {index, name};
   if (Status wired = wire_pod(made.end, addresses); !wired) {
-    (void)node.delete_link(index);
+    if (Status undone = node.delete_link(index); !undone)
+      log_warn("node", "link " + name + " stays behind: " + undone.error().message);
     return fail_in("wire pod link " + name, std::move(wired).error());
   }
   return made;

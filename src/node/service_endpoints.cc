@@ -1,6 +1,7 @@
 #include "node/service_endpoints.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace sallyport::node {
 namespace {
@@ -22,18 +23,10 @@ int target_port(const k8s::ServicePort& port, const world::Endpoint& pod) {
 }
 
 // The world's endpoints are sorted by namespace, so those of one are a range.
-auto pods_of(const world::World& world, const std::string& ns) {
-  return std::equal_range(world.endpoints.begin(), world.endpoints.end(), ns,
-                          [](const auto& a, const auto& b) {
-                            auto name = [](const auto& x) -> const std::string& {
-                              if constexpr (requires { x.ns; })
-                                return x.ns;
-                              else
-                                return x;
-                            };
-                            return name(a) < name(b);
-                          });
-}
+struct ByNamespace {
+  bool operator()(const world::Endpoint& pod, std::string_view ns) const { return pod.ns < ns; }
+  bool operator()(std::string_view ns, const world::Endpoint& pod) const { return ns < pod.ns; }
+};
 
 }  // namespace
 
@@ -42,7 +35,8 @@ std::vector<ServiceEndpoint> service_endpoints(const world::World& world,
                                                const k8s::ServicePort& port, Family family) {
   std::vector<ServiceEndpoint> found;
   if (service.selector.empty()) return found;
-  auto [first, last] = pods_of(world, service.meta.ns);
+  auto [first, last] = std::equal_range(world.endpoints.begin(), world.endpoints.end(),
+                                        std::string_view(service.meta.ns), ByNamespace{});
   for (auto pod = first; pod != last; ++pod) {
     if (pod->terminated || pod->terminating || !(pod->ready || service.publish_not_ready) ||
         !selects(service.selector, pod->labels))

@@ -34,6 +34,7 @@ Status Services::find_installed() {
     (v4 ? found.v4 : found.v6) = read_table(*listing);
   }
   installed_ = std::move(found);
+  installed_known_ = true;
   return {};
 }
 
@@ -71,10 +72,10 @@ Status Services::trim_connections(const world::World& world) {
 }
 
 Status Services::apply(const world::World& world) {
-  if (!installed_) SP_CHECK_OK(find_installed());
+  if (!installed_known_) SP_CHECK_OK(find_installed());
   ServiceRules rules = render_services(world, ranges_);
   if (rules.text != applied_) {
-    SP_CHECK_OK(net::apply_nft(netns_, replacement(rules, *installed_)));
+    SP_CHECK_OK(net::apply_nft(netns_, replacement(rules, installed_)));
     applied_ = std::move(rules.text);
     installed_ = InstalledTables{true, true, std::move(rules.v4), std::move(rules.v6)};
     // Only a way that is no more can leave entries behind.

@@ -1,7 +1,6 @@
 // Keeps the node's nftables and connection tracking equal to the world's Services.
 #pragma once
 
-#include <optional>
 #include <set>
 #include <string>
 
@@ -26,8 +25,9 @@ class Services {
 
   int netns_;
   Ranges ranges_;
-  std::optional<InstalledTables> installed_;  // none: not known yet
-  std::string applied_;                       // the text in the kernel
+  InstalledTables installed_;
+  bool installed_known_ = false;  // what an earlier process left has been looked at
+  std::string applied_;           // the text in the kernel
   std::set<Translation> translations_;
   bool trim_due_ = true;    // entries may be left of endpoints that are gone
   std::set<Ip> lingering_;  // endpoints no more, but their pods live: TCP connections go on

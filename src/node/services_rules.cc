@@ -21,6 +21,14 @@ struct Words {
   Ip node;
 };
 
+// All parts one after the other.
+template <class... Parts>
+std::string cat(const Parts&... parts) {
+  std::string text;
+  (text.append(std::string_view(parts)), ...);
+  return text;
+}
+
 std::string at(const Ip& ip, uint16_t port) {
   bool v6 = ip.family() == Family::kV6;
   return (v6 ? "[" : "") + ip.to_string() + (v6 ? "]:" : ":") + std::to_string(port);
@@ -61,7 +69,7 @@ struct Table {
 std::string numbered(const std::vector<std::string>& values) {
   std::string text;
   for (size_t i = 0; i < values.size(); ++i)
-    text += (i ? ", " : "") + std::to_string(i) + " : " + values[i];
+    text += cat(i ? ", " : "", std::to_string(i), " : ", values[i]);
   return text;
 }
 
@@ -72,6 +80,7 @@ void add_random(Table& table, const std::string& chain, const char* protocol,
     rule += at(endpoints[0].ip, endpoints[0].port);
   } else {
     std::vector<std::string> targets;
+    targets.reserve(endpoints.size());
     for (const ServiceEndpoint& each : endpoints)
       targets.push_back(each.ip.to_string() + " . " + std::to_string(each.port));
     rule += "numgen random mod " + std::to_string(endpoints.size()) + " map { " +
@@ -86,19 +95,20 @@ void add_affine(Table& table, const std::string& chain, const std::string& id, c
   const std::string saddr = std::string(table.words.ip) + " saddr";
   std::string lookups;
   std::vector<std::string> jumps;
+  jumps.reserve(endpoints.size());
   for (const ServiceEndpoint& each : endpoints) {
     std::string target = at(each.ip, each.port);
-    std::string suffix = hex(fnv1a(id + ">" + target));
+    std::string suffix = hex(fnv1a(cat(id, ">", target)));
     std::string set = kAffinityPrefix + suffix, endpoint = "ep-" + suffix;
     table.objects.affinity_sets.insert(set);
     table.objects.chains.insert(endpoint);
-    table.sets += "  set " + set + " {\n    type " + table.words.address +
-                  "\n    size 65535\n    flags dynamic,timeout\n  }\n";
+    table.sets += cat("  set ", set, " {\n    type ", table.words.address,
+                      "\n    size 65535\n    flags dynamic,timeout\n  }\n");
     // Two rules: where the set is full the first one fails, and the second still translates.
-    table.chains += "  chain " + endpoint + " {\n    update @" + set + " { " + saddr + " timeout " +
-                    std::to_string(std::max(seconds, 1)) + "s }\n    meta l4proto " + protocol +
-                    " dnat to " + target + "\n  }\n";
-    lookups += "    " + saddr + " @" + set + " goto " + endpoint + "\n";
+    table.chains += cat("  chain ", endpoint, " {\n    update @", set, " { ", saddr, " timeout ",
+                        std::to_string(std::max(seconds, 1)), "s }\n    meta l4proto ", protocol,
+                        " dnat to ", target, "\n  }\n");
+    lookups += cat("    ", saddr, " @", set, " goto ", endpoint, "\n");
     jumps.push_back("goto " + endpoint);
   }
   table.chains += "  chain " + chain + " {\n" + lookups + "    numgen random mod " +
@@ -118,18 +128,20 @@ void add_port(Table& table, const world::World& world, const k8s::Service& servi
   std::string id = key + ":" + std::to_string(port.port) + "/" + protocol;
   std::string chain = "svc-" + hex(fnv1a(id));
   std::string note = comment(id);
+  // The API refuses two ports of one number and protocol; the first one wins here.
+  if (table.objects.chains.contains(chain)) return;
   bool used = false;
   for (const Ip& ip : service.cluster_ips) {
     if (ip.family() != table.words.family || !table.words.services.contains(ip)) continue;
-    table.entries.push_back(ip.to_string() + " . " + protocol + " . " + std::to_string(port.port) +
-                            " : goto " + chain);
+    table.entries.push_back(
+        cat(ip.to_string(), " . ", protocol, " . ", std::to_string(port.port), " : goto ", chain));
     for (const ServiceEndpoint& each : endpoints)
       translations.insert({ip, static_cast<uint16_t>(port.port),
                            static_cast<uint8_t>(port.protocol), each.ip, each.port});
     used = true;
   }
-  // Two ports of one number and protocol are refused by the API; the first one wins here.
-  if (!used || !table.objects.chains.insert(chain).second) return;
+  if (!used) return;
+  table.objects.chains.insert(chain);
   for (const ServiceEndpoint& each : endpoints) table.endpoints.insert(each.ip);
   if (service.session_affinity)
     add_affine(table, chain, id, protocol, endpoints, service.session_affinity_seconds, note);
@@ -149,6 +161,7 @@ std::string render(const Table& table) {
   text +=
       "  }\n  set hairpin {\n    type " + std::string(words.address) + " . " + words.address + "\n";
   std::vector<std::string> pairs;
+  pairs.reserve(table.endpoints.size());
   for (const Ip& each : table.endpoints)
     pairs.push_back(each.to_string() + " . " + each.to_string());
   if (!pairs.empty()) text += "    elements = {\n      " + join(pairs, ",\n      ") + "\n    }\n";
@@ -178,9 +191,9 @@ void add_removals(std::string& script, const char* ip, const TableObjects& insta
   script += "delete map " + table + " services\n";
   script += "delete set " + table + " hairpin\n";
   for (const std::string& chain : installed.chains)
-    script += "delete chain " + table + " " + chain + "\n";
+    script += cat("delete chain ", table, " ", chain, "\n");
   for (const std::string& set : installed.affinity_sets)
-    if (!wanted.affinity_sets.contains(set)) script += "delete set " + table + " " + set + "\n";
+    if (!wanted.affinity_sets.contains(set)) script += cat("delete set ", table, " ", set, "\n");
 }
 
 }  // namespace

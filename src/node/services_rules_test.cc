@@ -95,6 +95,18 @@ TEST_F(ServicesRulesTest, ProtocolsAreApart) {
   EXPECT_EQ(rules.v4.chains.size(), 3u);
 }
 
+TEST_F(ServicesRulesTest, TheFirstOfTwoEqualPortsWins) {
+  world_.endpoints = {make_pod("shop", "a", "198.18.0.1", "")};
+  auto service = make_service("shop", "web");
+  service->ports = {{"a", k8s::Protocol::kTcp, 80, {8080, ""}, ""},
+                    {"b", k8s::Protocol::kTcp, 80, {9090, ""}, ""}};
+  world_.services = {service};
+  ServiceRules rules = render();
+  EXPECT_TRUE(has(rules, "dnat to 198.18.0.1:8080"));
+  EXPECT_FALSE(has(rules, "9090"));
+  EXPECT_EQ(rules.translations.size(), 1u);
+}
+
 TEST_F(ServicesRulesTest, TheTextFollowsTheWorldAlone) {
   world_.endpoints = {make_pod("shop", "a", "198.18.0.1", ""),
                       make_pod("shop", "b", "198.18.0.2", "")};

@@ -114,7 +114,7 @@ inline TestClient connect_from(int netns, int type, const Ip& ip, uint16_t port,
   TestClient client;
   int domain = ip.family() == Family::kV4 ? AF_INET : AF_INET6;
   client.fd = net::socket_in(netns, domain, type, 0).value();
-  timeval limit{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
+  timeval limit{timeout_ms / 1000, (timeout_ms % 1000) * 1000L};
   ::setsockopt(client.fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   ::setsockopt(client.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   socklen_t size = 0;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "net/netlink.h"
 #include "net/netns.h"
@@ -142,8 +143,9 @@ Result<Topology> open_topology(const std::string& dir, const Ranges& ranges) {
   }
   auto built = build(dir, ranges);
   if (!built) {
-    (void)net::drop_netns(dir + "/node");
-    (void)net::drop_netns(dir + "/outside");
+    for (const char* name : {"/node", "/outside"})
+      if (Status undone = net::drop_netns(dir + name); !undone)
+        log_warn("node", undone.error().message);
     return fail_in("build the node's network", std::move(built).error());
   }
   return built;
