@@ -1,7 +1,8 @@
 // Helpers of kernel tests: what must be the same before and after.
 #pragma once
 
-#include <algorithm>
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
