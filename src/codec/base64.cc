@@ -27,7 +27,8 @@ std::optional<std::string> decode_base64(std::string_view text) {
   for (char c : text) {
     if (c == '\r' || c == '\n') continue;
     if (c == '=') {
-      if (digits + padding < 2 || ++padding + digits > 4) return std::nullopt;
+      ++padding;
+      if (digits < 2 || digits + padding > 4) return std::nullopt;
       continue;
     }
     int value = digit(c);

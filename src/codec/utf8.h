@@ -7,7 +7,7 @@
 
 namespace sallyport::codec {
 
-constexpr uint32_t kInvalidCodePoint = 0xffffffff;
+inline constexpr uint32_t kInvalidCodePoint = 0xffffffff;
 
 // The code point that starts at `pos`, which moves past it. At an invalid byte: kInvalidCodePoint,
 // and `pos` moves by one byte. Precondition: pos < text.size().

@@ -207,7 +207,7 @@ void YamlBuilder::add(Value value, const Size& size, bool plain_merge_key) {
   if (frame.value.is_list()) {
     frame.value.push(std::move(value));
   } else if (!frame.has_key) {
-    add_key(std::move(value), plain_merge_key);
+    add_key(value, plain_merge_key);
   } else {
     frame.has_key = false;
     if (frame.is_merge)
@@ -217,7 +217,7 @@ void YamlBuilder::add(Value value, const Size& size, bool plain_merge_key) {
   }
 }
 
-void YamlBuilder::add_key(Value key, bool plain_merge_key) {
+void YamlBuilder::add_key(const Value& key, bool plain_merge_key) {
   Frame& frame = stack_.back();
   if (key.is_null() || key.is_list() || key.is_map())
     fail_at(key.mark, "a map key that is " + std::string(key.is_null() ? "" : "a ") +

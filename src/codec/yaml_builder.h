@@ -79,7 +79,7 @@ class YamlBuilder : public YAML::EventHandler {
              YAML::EmitterStyle::value style);
   void end();
   void add(Value value, const Size& size, bool plain_merge_key);
-  void add_key(Value key, bool plain_merge_key);
+  void add_key(const Value& key, bool plain_merge_key);
   void add_member(Frame& frame, Value value);
   void merge(Frame& frame, const Value& value);
   void merge_map(Frame& frame, const Value& map);

@@ -3,6 +3,9 @@
 
 #include "k8s/manifest.h"
 
+// A value that is missing throws, which fails the test.
+// NOLINTBEGIN(bugprone-unchecked-optional-access)
+
 namespace sallyport::k8s {
 namespace {
 
@@ -82,20 +85,20 @@ TEST(Decode, PolicyPeersAndPorts) {
   const NetworkPolicyRule& rule = p.ingress[0];
   EXPECT_EQ(rule.mark.line, 7);
   ASSERT_EQ(rule.peers.size(), 3u);
-  EXPECT_TRUE(rule.peers[0].pod_selector && rule.peers[0].pod_selector->empty());
+  EXPECT_TRUE(rule.peers[0].pod_selector && rule.peers[0].pod_selector.value().empty());
   EXPECT_FALSE(rule.peers[0].namespace_selector);
   EXPECT_TRUE(rule.peers[1].pod_selector && rule.peers[1].namespace_selector);
   ASSERT_TRUE(rule.peers[2].ip_block);
-  EXPECT_EQ(rule.peers[2].ip_block->cidr.to_string(), "198.18.0.0/16");
-  EXPECT_EQ(rule.peers[2].ip_block->except[0].to_string(), "198.18.1.0/24");
+  EXPECT_EQ(rule.peers[2].ip_block.value().cidr.to_string(), "198.18.0.0/16");
+  EXPECT_EQ(rule.peers[2].ip_block.value().except[0].to_string(), "198.18.1.0/24");
   ASSERT_EQ(rule.ports.size(), 4u);
   EXPECT_EQ(rule.ports[0].protocol, Protocol::kTcp);
   EXPECT_FALSE(rule.ports[0].port);
-  EXPECT_EQ(rule.ports[1].port->name, "web");
+  EXPECT_EQ(rule.ports[1].port.value().name, "web");
   EXPECT_EQ(rule.ports[1].protocol, Protocol::kUdp);
-  EXPECT_EQ(rule.ports[2].port->number, 80);
-  EXPECT_EQ(*rule.ports[2].end_port, 90);
-  EXPECT_EQ(rule.ports[3].port->number, 80);
+  EXPECT_EQ(rule.ports[2].port.value().number, 80);
+  EXPECT_EQ(rule.ports[2].end_port.value(), 90);
+  EXPECT_EQ(rule.ports[3].port.value().number, 80);
   EXPECT_TRUE(p.ingress[1].peers.empty() && p.ingress[1].ports.empty());
 }
 
@@ -123,14 +126,14 @@ spec:
   EXPECT_TRUE(p.subject.pod_selector.empty());
   EXPECT_EQ(p.ingress[0].action, CnpAction::kPass);
   EXPECT_EQ(p.ingress[0].name, "r");
-  EXPECT_EQ(p.ingress[0].peers[0].pods->pod_selector.match_labels.at("x"), "z");
+  EXPECT_EQ(p.ingress[0].peers[0].pods.value().pod_selector.match_labels.at("x"), "z");
   ASSERT_EQ(p.egress[0].peers.size(), 3u);
   EXPECT_EQ(p.egress[0].peers[0].networks[0].to_string(), "198.18.0.0/16");
   EXPECT_TRUE(p.egress[0].peers[1].nodes);
   EXPECT_EQ(p.egress[0].peers[2].domain_names[0], "*.a.b");
   EXPECT_EQ(p.egress[0].protocols[0].first_port, 80);
   EXPECT_EQ(p.egress[0].protocols[0].last_port, 80);
-  EXPECT_EQ(*p.egress[0].protocols[1].protocol, Protocol::kUdp);
+  EXPECT_EQ(p.egress[0].protocols[1].protocol.value(), Protocol::kUdp);
   EXPECT_EQ(p.egress[0].protocols[1].last_port, 9);
   EXPECT_FALSE(p.egress[1].protocols[0].protocol);
   EXPECT_EQ(p.egress[1].protocols[0].named_port, "web");
@@ -244,17 +247,17 @@ TEST(Decode, PodOfEveryField) {
   EXPECT_EQ(c.security.allow_privilege_escalation, false);
   EXPECT_EQ(c.security.capabilities_add, (std::vector<std::string>{"NET_RAW", "CHOWN"}));
   EXPECT_EQ(c.security.capabilities_drop, (std::vector<std::string>{"ALL"}));
-  EXPECT_EQ(c.startup_probe->kind, Probe::Kind::kExec);
-  EXPECT_EQ(c.startup_probe->command, (std::vector<std::string>{"ok"}));
-  EXPECT_EQ(c.readiness_probe->kind, Probe::Kind::kHttpGet);
-  EXPECT_EQ(c.readiness_probe->port.name, "web");
-  EXPECT_EQ(c.readiness_probe->path, "/");
-  EXPECT_EQ(c.readiness_probe->headers[0].second, "z");
-  EXPECT_EQ(c.readiness_probe->period_seconds, 2);
-  EXPECT_EQ(c.liveness_probe->kind, Probe::Kind::kTcpSocket);
-  EXPECT_EQ(c.liveness_probe->failure_threshold, 7);
-  EXPECT_EQ(c.liveness_probe->timeout_seconds, 4);
-  EXPECT_EQ(c.liveness_probe->initial_delay_seconds, 1);
+  EXPECT_EQ(c.startup_probe.value().kind, Probe::Kind::kExec);
+  EXPECT_EQ(c.startup_probe.value().command, (std::vector<std::string>{"ok"}));
+  EXPECT_EQ(c.readiness_probe.value().kind, Probe::Kind::kHttpGet);
+  EXPECT_EQ(c.readiness_probe.value().port.name, "web");
+  EXPECT_EQ(c.readiness_probe.value().path, "/");
+  EXPECT_EQ(c.readiness_probe.value().headers[0].second, "z");
+  EXPECT_EQ(c.readiness_probe.value().period_seconds, 2);
+  EXPECT_EQ(c.liveness_probe.value().kind, Probe::Kind::kTcpSocket);
+  EXPECT_EQ(c.liveness_probe.value().failure_threshold, 7);
+  EXPECT_EQ(c.liveness_probe.value().timeout_seconds, 4);
+  EXPECT_EQ(c.liveness_probe.value().initial_delay_seconds, 1);
 }
 
 TEST(Decode, PodStatus) {
@@ -358,3 +361,5 @@ TEST(Decode, ConfigMapsSecretsAndNodes) {
 
 }  // namespace
 }  // namespace sallyport::k8s
+
+// NOLINTEND(bugprone-unchecked-optional-access)

@@ -34,7 +34,8 @@ void collect(const std::string& dir, int depth, std::vector<std::string>& files,
   if (!names) return add_error(out, dir, names.error().message);
   for (const std::string& name : *names) {
     if (name.starts_with('.')) continue;
-    std::string path = dir + "/" + name;
+    std::string path = dir;
+    path.append("/").append(name);
     struct stat link{};
     struct stat target{};
     if (::lstat(path.c_str(), &link) != 0) continue;  // removed meanwhile

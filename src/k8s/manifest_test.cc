@@ -214,7 +214,7 @@ TEST(Manifest, HugeTextsAreRefusedAtOnce) {
 
 TEST(Manifest, TheListOfMistakesIsBounded) {
   std::string text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n";
-  for (int i = 0; i < 5000; ++i) text += "  k" + std::to_string(i) + ": 1\n";
+  for (int i = 0; i < 5000; ++i) text.append("  k").append(std::to_string(i)).append(": 1\n");
   Manifest manifest = parse_manifest(text, "f.yaml");
   EXPECT_EQ(manifest.diagnostics.size(), 1001u);
   EXPECT_NE(manifest.diagnostics.back().message.find("not listed"), std::string::npos);
@@ -242,7 +242,7 @@ TEST(Manifest, WhatIsReadFromTheFuzzCorpusIsWrittenAndReadAgain) {
   ASSERT_TRUE(names) << names.error().message;
   size_t objects = 0;
   for (const std::string& name : *names) {
-    auto text = read_file(dir + "/" + name);
+    auto text = read_file(join({dir, name}, "/"));
     ASSERT_TRUE(text) << name;
     Manifest manifest = parse_manifest(*text, name);
     for (const Diagnostic& d : manifest.diagnostics) EXPECT_GT(d.origin.mark.line, 0) << name;

@@ -52,7 +52,7 @@ std::string to_string(const LabelRequirement& requirement) {
 std::string to_string(const LabelSelector& selector) {
   if (selector.empty()) return "<all>";
   std::vector<std::string> parts;
-  for (const auto& [key, value] : selector.match_labels) parts.push_back(key + "=" + value);
+  for (const auto& [key, value] : selector.match_labels) parts.push_back(join({key, value}, "="));
   for (const LabelRequirement& r : selector.match_expressions) parts.push_back(to_string(r));
   return join(parts, ",");
 }
