@@ -11,19 +11,38 @@ struct sp_reader {
   std::span<const uint8_t> packet;
 };
 
-// Copies into the (aligned) buffer: the packet itself may lie anywhere.
-static inline const void* sp_read(const sp_reader* reader, uint32_t offset, void* buffer,
-                                  uint32_t size) {
-  if (offset > reader->packet.size() || reader->packet.size() - offset < size) return nullptr;
-  std::memcpy(buffer, reader->packet.data() + offset, size);
-  return buffer;
-}
-
-static inline uint32_t sp_length(const sp_reader* reader) {
-  return static_cast<uint32_t>(reader->packet.size());
-}
-
 #include "gate/bpf/decision.h"
+
+static inline __u32 sp_length(const sp_reader* reader) {
+  return static_cast<__u32>(reader->packet.size());
+}
+
+// Copies into the (aligned) header: the packet itself may lie anywhere.
+template <class Header>
+static int read_header(const sp_reader* reader, uint32_t offset, Header* out) {
+  const auto packet = reader->packet;
+  if (offset > packet.size() || packet.size() - offset < sizeof(Header)) return 0;
+  std::memcpy(out, packet.data() + offset, sizeof(Header));
+  return 1;
+}
+static inline int sp_read_ip4(const sp_reader* r, __u32 at, sp_ip4_header* out) {
+  return read_header(r, at, out);
+}
+static inline int sp_read_ip6(const sp_reader* r, __u32 at, sp_ip6_header* out) {
+  return read_header(r, at, out);
+}
+static inline int sp_read_extension(const sp_reader* r, __u32 at, sp_extension_header* out) {
+  return read_header(r, at, out);
+}
+static inline int sp_read_tcp(const sp_reader* r, __u32 at, sp_tcp_header* out) {
+  return read_header(r, at, out);
+}
+static inline int sp_read_ports(const sp_reader* r, __u32 at, sp_port_header* out) {
+  return read_header(r, at, out);
+}
+static inline int sp_read_icmp(const sp_reader* r, __u32 at, sp_icmp_header* out) {
+  return read_header(r, at, out);
+}
 
 namespace {
 

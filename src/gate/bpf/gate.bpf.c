@@ -11,16 +11,8 @@
 #define EEXIST 17
 #define CLOCK_MONOTONIC 1
 
-struct sp_reader {
-  struct bpf_dynptr packet;
-  __u32 length;
-};
-
-#define sp_read(reader, offset, buffer, size) \
-  bpf_dynptr_slice(&(reader)->packet, offset, buffer, size)
-#define sp_length(reader) ((reader)->length)
-
 #include "decision.h"
+#include "reader.h"
 
 struct sp_env {
   __u64 generation;
@@ -352,8 +344,10 @@ int sallyport_gate(struct bpf_nf_ctx* ctx) {
     flow.at.out = state->out ? (__u32)state->out->ifindex : 0;
   }
 #endif
+  reader.skb = skb;
+  reader.data = (__u64)skb->data;
   reader.length = skb->len;
-  if (bpf_dynptr_from_skb(skb, 0, &reader.packet)) return 0;
+  reader.linear = skb->len - skb->data_len;
   return sp_decide(&env, &reader, &flow);
 }
 

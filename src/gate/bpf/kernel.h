@@ -26,7 +26,22 @@ struct nf_hook_state {
 
 struct sk_buff {
   unsigned long _nfct;
-  unsigned int len;
+  unsigned int len, data_len;
+  unsigned char* data;
+} SP_CORE;
+
+/* Only for their type ids. */
+struct iphdr {
+  __u8 tos;
+} SP_CORE;
+struct ipv6hdr {
+  __u8 nexthdr;
+} SP_CORE;
+struct tcphdr {
+  __u16 source;
+} SP_CORE;
+struct udphdr {
+  __u16 source;
 } SP_CORE;
 
 struct bpf_nf_ctx {
@@ -34,6 +49,7 @@ struct bpf_nf_ctx {
   struct sk_buff* skb;
 } SP_CORE;
 
+extern void* bpf_rdonly_cast(void* object, __u32 btf_id) __ksym;
 extern int bpf_dynptr_from_skb(struct sk_buff* skb, __u64 flags, struct bpf_dynptr* ptr) __ksym;
 extern void* bpf_dynptr_slice(const struct bpf_dynptr* ptr, __u32 offset, void* buffer,
                               __u32 buffer__szk) __ksym;

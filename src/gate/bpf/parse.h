@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* From bytes to a tuple. The includer supplies before this header:
- *   struct sp_reader
- *   const void *sp_read(const struct sp_reader *, __u32 offset, void *buffer, __u32 size);
- *     a pointer to `size` bytes at `offset` of the packet (perhaps `buffer`), or null past its end
- *   __u32 sp_length(const struct sp_reader *);
- * Offset 0 is the IP header. Everything that cannot be read as a complete header is malformed:
- * a packet whose ports are unknown is never judged by guesses. */
+/* From bytes to a tuple. The includer supplies `struct sp_reader` and the functions sp_read_* and
+ * sp_length declared below. Offset 0 is the IP header. Everything that cannot be read as a complete
+ * header is malformed: a packet whose ports are unknown is never judged by guesses. */
 #ifndef SALLYPORT_GATE_BPF_PARSE_H
 #define SALLYPORT_GATE_BPF_PARSE_H
 
@@ -86,6 +82,24 @@ struct sp_packet {
   struct sp_tuple inner;
 };
 
+/* Each fills *out from the bytes at `offset`; 0 where the packet is too short. */
+#ifdef SP_BPF
+#define SP_READER static __attribute__((always_inline)) inline
+#else
+#define SP_READER static inline
+#endif
+struct sp_reader;
+SP_READER __u32 sp_length(const struct sp_reader* reader);
+SP_READER int sp_read_ip4(const struct sp_reader* reader, __u32 offset, struct sp_ip4_header* out);
+SP_READER int sp_read_ip6(const struct sp_reader* reader, __u32 offset, struct sp_ip6_header* out);
+SP_READER int sp_read_extension(const struct sp_reader* reader, __u32 offset,
+                                struct sp_extension_header* out);
+SP_READER int sp_read_tcp(const struct sp_reader* reader, __u32 offset, struct sp_tcp_header* out);
+SP_READER int sp_read_ports(const struct sp_reader* reader, __u32 offset,
+                            struct sp_port_header* out);
+SP_READER int sp_read_icmp(const struct sp_reader* reader, __u32 offset,
+                           struct sp_icmp_header* out);
+
 static inline int sp_is_unspecified(const struct sp_address* a) {
   return (a->word[0] | a->word[1]) == 0;
 }
@@ -96,40 +110,35 @@ static __attribute__((noinline)) int sp_parse_ip(const struct sp_reader* reader,
                                                  __u8* hop_limit) {
   __u32 at = *offset;
   if (family == SP_V4) {
-    struct sp_ip4_header buffer;
-    const struct sp_ip4_header* ip =
-        (const struct sp_ip4_header*)sp_read(reader, at, &buffer, sizeof(buffer));
+    struct sp_ip4_header ip;
     __u32 header;
-    if (!ip) return SP_DENY_MALFORMED;
-    header = (ip->version_ihl & 15u) * 4u;
-    if (ip->version_ihl >> 4 != 4 || header < sizeof(*ip)) return SP_DENY_MALFORMED;
+    if (!sp_read_ip4(reader, at, &ip)) return SP_DENY_MALFORMED;
+    header = (ip.version_ihl & 15u) * 4u;
+    if (ip.version_ihl >> 4 != 4 || header < sizeof(ip)) return SP_DENY_MALFORMED;
     /* Defragmentation ran before this hook: a fragment here is one that could not be joined. */
-    if (SP_HOST16(ip->fragment) & 0x3fff) return SP_DENY_FRAGMENT;
+    if (SP_HOST16(ip.fragment) & 0x3fff) return SP_DENY_FRAGMENT;
     tuple->source.word[0] = 0;
-    tuple->source.word[1] = SP_V4_WORD(ip->source);
+    tuple->source.word[1] = SP_V4_WORD(ip.source);
     tuple->destination.word[0] = 0;
-    tuple->destination.word[1] = SP_V4_WORD(ip->destination);
-    tuple->protocol = ip->protocol;
-    *hop_limit = ip->ttl;
+    tuple->destination.word[1] = SP_V4_WORD(ip.destination);
+    tuple->protocol = ip.protocol;
+    *hop_limit = ip.ttl;
     *offset = at + header;
     return 0;
   }
   {
-    struct sp_ip6_header buffer;
-    const struct sp_ip6_header* ip =
-        (const struct sp_ip6_header*)sp_read(reader, at, &buffer, sizeof(buffer));
+    struct sp_ip6_header ip;
     __u8 next;
     int i;
-    if (!ip) return SP_DENY_MALFORMED;
-    if (*(const __u8*)ip >> 4 != 6) return SP_DENY_MALFORMED;
-    tuple->source = ip->source;
-    tuple->destination = ip->destination;
-    *hop_limit = ip->hop_limit;
-    next = ip->next;
-    at += sizeof(*ip);
+    if (!sp_read_ip6(reader, at, &ip)) return SP_DENY_MALFORMED;
+    if (*(const __u8*)&ip.flow >> 4 != 6) return SP_DENY_MALFORMED;
+    tuple->source = ip.source;
+    tuple->destination = ip.destination;
+    *hop_limit = ip.hop_limit;
+    next = ip.next;
+    at += sizeof(ip);
     for (i = 0; i < SP_MAX_EXTENSIONS; i++) {
-      struct sp_extension_header extension;
-      const struct sp_extension_header* e;
+      struct sp_extension_header e;
       __u32 size;
       /* Hop-by-hop, routing, fragment, destination options, authentication. */
       if (next != 0 && next != 43 && next != 44 && next != 60 && next != 51) {
@@ -137,18 +146,17 @@ static __attribute__((noinline)) int sp_parse_ip(const struct sp_reader* reader,
         *offset = at;
         return 0;
       }
-      e = (const struct sp_extension_header*)sp_read(reader, at, &extension, sizeof(extension));
-      if (!e) return SP_DENY_MALFORMED;
-      size = ((__u32)e->length + 1) * 8;
+      if (!sp_read_extension(reader, at, &e)) return SP_DENY_MALFORMED;
+      size = ((__u32)e.length + 1) * 8;
       if (next == 44) {
-        if (SP_HOST16(e->fragment) & 0xfff9) return SP_DENY_FRAGMENT;
+        if (SP_HOST16(e.fragment) & 0xfff9) return SP_DENY_FRAGMENT;
         size = 8;
       } else if (next == 51) {
-        size = ((__u32)e->length + 2) * 4;
-      } else if (next == 43 && (SP_HOST16(e->fragment) & 0xff)) {
+        size = ((__u32)e.length + 2) * 4;
+      } else if (next == 43 && (SP_HOST16(e.fragment) & 0xff)) {
         return SP_DENY_MALFORMED; /* segments left: the destination is not where it goes */
       }
-      next = e->next;
+      next = e.next;
       at += size;
     }
     return SP_DENY_MALFORMED;
@@ -191,19 +199,15 @@ static __attribute__((noinline)) void sp_parse_inner(const struct sp_reader* rea
   p->inner.destination_port = 0;
   if (sp_parse_ip(reader, &at, &p->inner, family, &hop_limit)) return;
   if (p->inner.protocol == SP_TCP || p->inner.protocol == SP_UDP || p->inner.protocol == SP_SCTP) {
-    struct sp_port_header buffer;
-    const struct sp_port_header* ports =
-        (const struct sp_port_header*)sp_read(reader, at, &buffer, sizeof(buffer));
-    if (!ports) return;
-    p->inner.source_port = SP_HOST16(ports->source);
-    p->inner.destination_port = SP_HOST16(ports->destination);
+    struct sp_port_header ports;
+    if (!sp_read_ports(reader, at, &ports)) return;
+    p->inner.source_port = SP_HOST16(ports.source);
+    p->inner.destination_port = SP_HOST16(ports.destination);
   } else if (p->inner.protocol == (family == SP_V4 ? SP_ICMP : SP_ICMP6)) {
-    struct sp_icmp_header buffer;
-    const struct sp_icmp_header* icmp =
-        (const struct sp_icmp_header*)sp_read(reader, at, &buffer, sizeof(buffer));
-    if (!icmp) return;
-    if (sp_is_icmp_error(p->inner.protocol, icmp->type)) return; /* no errors about errors */
-    sp_icmp_ports(&p->inner, icmp, &opener);
+    struct sp_icmp_header icmp;
+    if (!sp_read_icmp(reader, at, &icmp)) return;
+    if (sp_is_icmp_error(p->inner.protocol, icmp.type)) return; /* no errors about errors */
+    sp_icmp_ports(&p->inner, &icmp, &opener);
   }
   p->inner_ok = 1;
 }
@@ -228,37 +232,31 @@ static inline int sp_parse(const struct sp_reader* reader, __u32 family, struct 
   if (reason) return reason;
 
   if (p->tuple.protocol == SP_TCP) {
-    struct sp_tcp_header buffer;
-    const struct sp_tcp_header* tcp =
-        (const struct sp_tcp_header*)sp_read(reader, offset, &buffer, sizeof(buffer));
-    if (!tcp || tcp->offset >> 4 < 5) return SP_DENY_MALFORMED;
-    p->tuple.source_port = SP_HOST16(tcp->source);
-    p->tuple.destination_port = SP_HOST16(tcp->destination);
-    p->tcp_flags = tcp->flags & (SP_TCP_FIN | SP_TCP_SYN | SP_TCP_RST | SP_TCP_ACK);
+    struct sp_tcp_header tcp;
+    if (!sp_read_tcp(reader, offset, &tcp) || tcp.offset >> 4 < 5) return SP_DENY_MALFORMED;
+    p->tuple.source_port = SP_HOST16(tcp.source);
+    p->tuple.destination_port = SP_HOST16(tcp.destination);
+    p->tcp_flags = tcp.flags & (SP_TCP_FIN | SP_TCP_SYN | SP_TCP_RST | SP_TCP_ACK);
     p->opener = p->tcp_flags == SP_TCP_SYN;
   } else if (p->tuple.protocol == SP_UDP || p->tuple.protocol == SP_SCTP) {
-    struct sp_port_header buffer;
-    const struct sp_port_header* ports =
-        (const struct sp_port_header*)sp_read(reader, offset, &buffer, sizeof(buffer));
-    if (!ports) return SP_DENY_MALFORMED;
-    p->tuple.source_port = SP_HOST16(ports->source);
-    p->tuple.destination_port = SP_HOST16(ports->destination);
+    struct sp_port_header ports;
+    if (!sp_read_ports(reader, offset, &ports)) return SP_DENY_MALFORMED;
+    p->tuple.source_port = SP_HOST16(ports.source);
+    p->tuple.destination_port = SP_HOST16(ports.destination);
   } else if (p->tuple.protocol == (family == SP_V4 ? SP_ICMP : SP_ICMP6)) {
-    struct sp_icmp_header buffer;
-    const struct sp_icmp_header* icmp =
-        (const struct sp_icmp_header*)sp_read(reader, offset, &buffer, sizeof(buffer));
+    struct sp_icmp_header icmp;
     __u8 type;
-    if (!icmp) return SP_DENY_MALFORMED;
-    type = icmp->type;
+    if (!sp_read_icmp(reader, offset, &icmp)) return SP_DENY_MALFORMED;
+    type = icmp.type;
     p->icmp_type = type;
-    p->icmp_code = icmp->code;
+    p->icmp_code = icmp.code;
     if (sp_is_icmp_error(p->tuple.protocol, type)) {
       p->kind = SP_KIND_ERROR;
-      p->tuple.destination_port = (__u16)(type << 8 | icmp->code); /* for the event */
-      sp_parse_inner(reader, offset + sizeof(*icmp), p, family);
+      p->tuple.destination_port = (__u16)(type << 8 | icmp.code); /* for the event */
+      sp_parse_inner(reader, offset + sizeof(icmp), p, family);
       return 0;
     }
-    sp_icmp_ports(&p->tuple, icmp, &p->opener);
+    sp_icmp_ports(&p->tuple, &icmp, &p->opener);
     if (family == SP_V6 &&
         ((type >= 133 && type <= 137) || (type >= 130 && type <= 132) || type == 143))
       p->kind = SP_KIND_NEIGHBOUR;
