@@ -59,7 +59,7 @@ int status(const Args& args) {
                 << s["gate"]["connectionsLimit"].as_int() << "\n";
       if (int64_t n = s["gate"]["connectionOverflows"].as_int(); n > 0)
         std::cout << "ALARM        " << n
-                  << " new connections denied: the connection table or a pod's quota is full\n";
+                  << " new connections denied: " << s["gate"]["overflowAdvice"].as_string() << "\n";
       if (int64_t n = s["gate"]["eventsLost"].as_int(); n > 0)
         std::cout << "lost         " << n << " flow events\n";
       print_list("problem      ", s["problems"]);

@@ -12,6 +12,8 @@
 namespace sallyport::cli {
 namespace {
 
+constexpr uint32_t kMostConnections = 1U << 24;
+
 Result<std::string> absolute(const std::string& path) {
   char* real = ::realpath(path.c_str(), nullptr);
   if (!real) return fail_errno(path);
@@ -50,6 +52,15 @@ int up(const Args& args) {
     if (!port || *port == 0) return print_error("--metrics-port: expected 1 to 65535");
     options.metrics_port = *port;
   }
+  for (auto [option, limit] : {std::pair("--max-connections", &options.max_connections),
+                               {"--max-connections-per-pod", &options.max_connections_per_pod}}) {
+    if (!args.has(option)) continue;
+    auto number = parse_number<uint32_t>(args.get(option));
+    if (!number || *number < 16 || *number > kMostConnections)
+      return print_error(std::string(option) + ": expected 16 to " +
+                         std::to_string(kMostConnections));
+    *limit = *number;
+  }
   for (const std::string& word : args.all("--expose"))
     if (auto added = add_exposed(word, options); !added) return print_error(added.error());
 
@@ -64,6 +75,8 @@ int up(const Args& args) {
 }
 
 int down(const Args& args) {
+  if (::geteuid() != 0)
+    return print_error("`sallyport down` removes network namespaces and eBPF: run it as root");
   std::string name = args.words().empty() ? args.get("--name", "default") : args.words()[0];
   if (auto ended = standalone::end_run(name); !ended) return print_error(ended.error());
   return kOk;
@@ -83,12 +96,19 @@ Command up_command() {
       "SIGTERM, then removes everything. After kill -9, pods and gate go on, and the next `up`\n"
       "takes them over.";
   spec.examples = {"sallyport up examples/ai-pipeline",
+                   "sallyport up manifests --metrics-port 9091 --max-connections 1000000",
                    "sallyport up manifests --name test --expose /srv/models"};
+  const standalone::UpOptions defaults;
   spec.options = {
       name_option(),
       {"--expose", 0, "PATH[:POD_PATH]", "show a host directory read-only in every pod"},
       {"--allow-unenforced", 0, "", "accept policy kinds that are not enforced yet"},
       {"--metrics-port", 0, "PORT", "of /metrics on the node's address (9090)"},
+      {"--max-connections", 0, "N",
+       "entries of the connection table (" + std::to_string(defaults.max_connections) + ")"},
+      {"--max-connections-per-pod", 0, "N",
+       "how many of them one pod may fill (" + std::to_string(defaults.max_connections_per_pod) +
+           ")"},
       {"--quiet", 'q', "", "print nothing on standard output"}};
   spec.min_args = spec.max_args = 1;
   return {spec, up};

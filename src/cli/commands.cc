@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <iostream>
 
@@ -60,6 +62,9 @@ OptionSpec name_option() {
 Result<admin::Client> connect_node(const Args& args) {
   std::string name = args.get("--name", "default");
   SP_TRY(standalone::RunPaths paths, standalone::run_paths(name));
+  if (::geteuid() != 0)
+    return fail(Code::kInvalid,
+                "only root may speak to the node (" + paths.admin_socket + "): run this as root");
   auto client = admin::Client::connect(paths.admin_socket);
   if (client) return client;
   return fail(Code::kNotFound,

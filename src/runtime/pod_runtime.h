@@ -95,8 +95,10 @@ class PodRuntime {
   virtual void set_pod_ips(const std::string& uid, std::vector<Ip> ips) = 0;
 
   // Runs CMD in the container with the three descriptors; returns the exit status (128+signal).
+  // Once `cancel` (if any) is readable, the command is killed: kUnavailable.
   virtual Result<int> exec(const std::string& uid, const std::string& container,
-                           const std::vector<std::string>& command, int in, int out, int err) = 0;
+                           const std::vector<std::string>& command, int in, int out, int err,
+                           int cancel = -1) = 0;
   [[nodiscard]] virtual std::string log_path(const std::string& uid,
                                              const std::string& container) = 0;
 };

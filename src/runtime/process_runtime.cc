@@ -263,8 +263,8 @@ std::vector<Sandbox> ProcessRuntime::recover() {
 }
 
 Result<int> ProcessRuntime::exec(const std::string& uid, const std::string& container,
-                                 const std::vector<std::string>& command, int in, int out,
-                                 int err) {
+                                 const std::vector<std::string>& command, int in, int out, int err,
+                                 int cancel) {
   std::string dir;
   {
     std::lock_guard lock(mutex_);
@@ -273,6 +273,13 @@ Result<int> ProcessRuntime::exec(const std::string& uid, const std::string& cont
   }
   int fds[3] = {in, out, err};
   SP_TRY(Fd socket, begin_exec(dir, container, command, fds));
+  pollfd polls[2] = {{socket.get(), POLLIN, 0}, {cancel, POLLIN, 0}};
+  while (polls[0].revents == 0) {
+    // Where both have news, the answer counts.
+    if (::poll(polls, 2, -1) < 0 && errno != EINTR) return fail_errno("wait for the command");
+    if (polls[1].revents != 0 && polls[0].revents == 0)
+      return fail(Code::kUnavailable, "whoever asked for the command has gone");
+  }
   SP_TRY(std::optional<Message> answer, receive_message(socket.get()));
   if (!answer) return fail(Code::kUnavailable, "the pod ended while the command ran");
   return exec_result(answer->body);

@@ -30,7 +30,8 @@ class ProcessRuntime : public PodRuntime {
   void set_probe_netns(int netns_fd) override;
   void set_pod_ips(const std::string& uid, std::vector<Ip> ips) override;
   Result<int> exec(const std::string& uid, const std::string& container,
-                   const std::vector<std::string>& command, int in, int out, int err) override;
+                   const std::vector<std::string>& command, int in, int out, int err,
+                   int cancel = -1) override;
   std::string log_path(const std::string& uid, const std::string& container) override;
 
  private:

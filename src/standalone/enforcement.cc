@@ -34,13 +34,18 @@ bool same_ports(const std::vector<gate::EndpointPort>& a,
 
 }  // namespace
 
-Result<bool> Enforcement::apply(world::WorldPtr world, const Pods& pods) {
+Result<bool> Enforcement::apply(world::WorldPtr world, const Pods& pods,
+                                const std::function<void()>& persist) {
   std::vector<gate::EndpointPort> ports;
   for (const auto& [key, record] : pods.records())
     ports.push_back({record.endpoint_id, record.link.ifindex});
   auto compiled = std::make_shared<policy::Compiled>(policy::compile(*world, rules_));
   bool same = compiled_ && same_tables(*compiled_, *compiled) && same_ports(ports_, ports);
   if (!same) {
+    if (persist && rules_.next() != persisted_) {
+      persist();
+      persisted_ = rules_.next();
+    }
     SP_TRY(generation_, gate_.publish(*compiled, ports));
     compiled_ = std::move(compiled);
     ports_ = std::move(ports);

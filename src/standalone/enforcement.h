@@ -1,6 +1,7 @@
 // From the world to the kernel: compiles, and publishes where the tables have changed.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "gate/gate.h"
@@ -14,8 +15,11 @@ class Enforcement {
  public:
   explicit Enforcement(gate::Gate& gate) : gate_(gate) {}
 
-  // True where a new generation was published. On error the old one stays in force.
-  Result<bool> apply(world::WorldPtr world, const Pods& pods);
+  // True where a new generation was published. On error the old one stays in force. Just before
+  // the kernel gets rule ids that it has never had, `persist` writes the registry down: after
+  // kill -9 the next node must neither misread nor reuse them.
+  Result<bool> apply(world::WorldPtr world, const Pods& pods,
+                     const std::function<void()>& persist = {});
 
   [[nodiscard]] const policy::RuleRegistry& rules() const { return rules_; }
   policy::RuleRegistry& rules() { return rules_; }
@@ -30,6 +34,7 @@ class Enforcement {
   policy::CompiledPtr compiled_;
   std::vector<gate::EndpointPort> ports_;
   uint64_t generation_ = 0;
+  policy::RuleId persisted_ = 0;  // RuleRegistry::next() when it was last written down
 };
 
 }  // namespace sallyport::standalone

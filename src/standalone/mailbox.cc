@@ -4,13 +4,37 @@
 
 #include <cstdint>
 #include <memory>
+#include <system_error>
 
 namespace sallyport::standalone {
 
 Mailbox::Mailbox() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 Mailbox::~Mailbox() {
-  for (Helper& helper : helpers_) helper.thread.join();
+  join();
+}
+
+void Mailbox::join() {
+  std::vector<Helper> helpers;
+  {
+    std::lock_guard lock(mutex_);
+    helpers.swap(helpers_);
+  }
+  for (Helper& helper : helpers) helper.thread.join();
+}
+
+bool Mailbox::idle() {
+  std::lock_guard lock(mutex_);
+  reap();
+  return helpers_.empty();
+}
+
+void Mailbox::reap() {
+  std::erase_if(helpers_, [](Helper& helper) {
+    if (!*helper.done) return false;
+    helper.thread.join();  // it has nothing left to do but to end
+    return true;
+  });
 }
 
 void Mailbox::post(std::function<void()> work) {
@@ -22,20 +46,23 @@ void Mailbox::post(std::function<void()> work) {
   [[maybe_unused]] ssize_t n = ::write(event_.get(), &one, sizeof one);
 }
 
-void Mailbox::spawn(std::function<void()> work) {
+bool Mailbox::spawn(std::function<void()> work) {
   std::lock_guard lock(mutex_);
-  std::erase_if(helpers_, [](Helper& helper) {
-    if (!*helper.done) return false;
-    helper.thread.join();
-    return true;
-  });
+  reap();
+  if (helpers_.size() >= kMaxHelpers) return false;
   auto done = std::make_shared<bool>(false);
-  helpers_.push_back({std::thread([this, done, work = std::move(work)] {
-                        work();
-                        std::lock_guard inner(mutex_);
-                        *done = true;
-                      }),
-                      done});
+  try {
+    helpers_.push_back({std::thread([this, done, work = std::move(work)]() mutable {
+                          work();
+                          work = nullptr;  // what it holds goes before it counts as done
+                          std::lock_guard inner(mutex_);
+                          *done = true;
+                        }),
+                        done});
+  } catch (const std::system_error&) {
+    return false;  // the limit of processes
+  }
+  return true;
 }
 
 void Mailbox::run() {

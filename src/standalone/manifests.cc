@@ -3,6 +3,7 @@
 #include <set>
 
 #include "k8s/node_support.h"
+#include "node/cluster_ips.h"
 #include "standalone/builtin.h"
 #include "workload/references.h"
 
@@ -49,6 +50,19 @@ void check_names(const std::vector<k8s::AnyObject>& objects,
   }
 }
 
+// Addresses that Services ask for, in conflict with another or out of the range: found here, before
+// anything of the change is applied.
+void check_cluster_ips(const std::vector<k8s::AnyObject>& objects, const node::Ranges& ranges,
+                       std::vector<Diagnostic>& errors) {
+  node::ClusterIps ips(ranges);
+  for (const k8s::AnyObject& any : objects) {
+    const auto* service = std::get_if<k8s::Service>(&any);
+    if (!service || service->headless || service->cluster_ips.empty()) continue;
+    if (auto assigned = ips.assign(*service); !assigned)
+      errors.push_back(error_at(*service, "spec.clusterIP", assigned.error().message));
+  }
+}
+
 }  // namespace
 
 std::expected<AcceptedManifests, std::vector<Diagnostic>> accept_manifests(
@@ -74,6 +88,7 @@ std::expected<AcceptedManifests, std::vector<Diagnostic>> accept_manifests(
   }
   accepted.desired = std::move(*pods);
   check_names(accepted.objects, accepted.desired, errors);
+  check_cluster_ips(accepted.objects, ranges, errors);
   for (const workload::PodPtr& pod : accepted.desired)
     if (auto references = workload::resolve_refs(*pod, accepted.objects); !references)
       errors.insert(errors.end(), references.error().begin(), references.error().end());

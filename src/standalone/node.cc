@@ -3,12 +3,11 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <ctime>
+#include <algorithm>
+#include <utility>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -27,29 +26,10 @@ namespace {
 
 using codec::Value;
 
-constexpr auto kTick = std::chrono::milliseconds(100);
 // Editors write in several steps: a change counts when the directory has been still for this long.
 constexpr int kSettleMillis = 4;
 constexpr int kSettleRounds = 10;
 constexpr auto kRetry = std::chrono::seconds(1);
-
-// Kernel events carry CLOCK_MONOTONIC.
-WallTime wall_of(uint64_t kernel_ns) {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  int64_t now_ns = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-  auto ago = std::chrono::nanoseconds(now_ns - static_cast<int64_t>(kernel_ns));
-  return std::chrono::system_clock::now() -
-         std::chrono::duration_cast<std::chrono::system_clock::duration>(ago);
-}
-
-sigset_t ending_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  return signals;
-}
 
 Result<Fd> listen_in(int netns, const Ip& ip, uint16_t port) {
   sockaddr_in6 address{};
@@ -82,7 +62,7 @@ std::expected<std::unique_ptr<Node>, StartFailure> Node::open(UpOptions options)
   auto paths = run_paths(node->options_.name);
   if (!paths) return failed(paths.error());
   node->paths_ = *paths;
-  auto source = watch_directory(node->options_.dir);
+  auto source = watch_directory(node->options_.dir, node->clock_);
   if (!source) return failed(source.error());
   node->source_ = std::move(*source);
 
@@ -131,6 +111,8 @@ Status Node::open_parts(const std::optional<RunState>& previous) {
   config.node_ranges = {ranges_.services4, ranges_.services6};
   config.node_addresses = {ranges_.node4, ranges_.node6};
   config.node_ports = {{IPPROTO_TCP, options_.metrics_port}};
+  config.max_connections = options_.max_connections;
+  config.max_connections_per_endpoint = options_.max_connections_per_pod;
   SP_TRY(gate_, gate::open_gate(config));
 
   runtime::PodRuntime::Options runtime_options;
@@ -152,27 +134,35 @@ Status Node::open_parts(const std::optional<RunState>& previous) {
   if (previous) {
     state_ = *previous;
     took_over_ = true;
+    if (previous->manifest_dir != options_.dir)
+      log_warn("node", "the run \"" + paths_.name + "\" was started from " +
+                           previous->manifest_dir + " and goes on with " + options_.dir +
+                           ": pods that are not there end now");
     SP_CHECK_OK(enforcement_->rules().load(previous->rules));
     pods_->recover(*previous, desired_);
     log_info("node", "took over the run \"" + paths_.name + "\" with " +
                          std::to_string(pods_->records().size()) + " running pods");
   }
-  bool echo_lives = false;
-  if (state_.echo_pid > 0)
-    if (auto start = process_start_time(state_.echo_pid))
-      echo_lives = *start == state_.echo_start_time;
-  if (!echo_lives) {
-    SP_TRY(state_.echo_pid, node::start_echo(network_->outside_netns(), "/proc/self/exe"));
-    SP_TRY(state_.echo_start_time, process_start_time(state_.echo_pid));
-  }
+  SP_CHECK_OK(open_echo());
   state_.gate_layout = gate::kLayoutVersion;
   state_.manifest_dir = options_.dir;
-  write_state();
+  SP_CHECK_OK(write_state());
 
   SP_CHECK_OK(open_metrics());
   admin_ = std::make_unique<admin::Server>();
   register_operations(*admin_, *this);
   return admin_->listen(paths_.admin_socket);
+}
+
+Status Node::open_echo() {
+  if (state_.echo_pid > 0)
+    if (auto start = process_start_time(state_.echo_pid); start && *start == state_.echo_start_time)
+      return {};
+  // Also one of a node that was killed before it could write the pid down.
+  end_processes_in(network_->outside_netns());
+  SP_TRY(state_.echo_pid, node::start_echo(network_->outside_netns(), "/proc/self/exe"));
+  SP_TRY(state_.echo_start_time, process_start_time(state_.echo_pid));
+  return {};
 }
 
 Status Node::open_metrics() {
@@ -185,12 +175,16 @@ Status Node::open_metrics() {
   return {};
 }
 
-void Node::write_state() {
+Status Node::write_state() {
   pods_->fill(state_);
   state_.rules.clear();
   enforcement_->rules().save(state_.rules);
-  if (auto saved = save_state(paths_.state, state_); !saved)
-    log_error("node", "state not saved: " + saved.error().message);
+  std::string text = encode_state(state_);
+  if (text == saved_state_) return {};
+  if (auto saved = write_file_atomic(paths_.state, text); !saved)
+    return fail_in("the run's state was not saved", saved.error());
+  saved_state_ = std::move(text);
+  return {};
 }
 
 Status Node::write_zone() {
@@ -204,203 +198,121 @@ Status Node::write_zone() {
 }
 
 // The gate first, then Services and names: a pod is enforced before anything leads to it.
-Status Node::publish() {
+Status Node::enforce() {
   auto world = std::make_shared<world::World>(build_world(objects_, *pods_, ++state_.revision));
-  for (auto& service : world->services) {
-    if (service->headless) continue;
-    auto copy = std::make_shared<k8s::Service>(*service);
-    SP_TRY(copy->cluster_ips, network_->assign_cluster_ips(*service));
-    service = std::move(copy);
+  // Written addresses first: one that was given by hash gives way.
+  std::vector<std::shared_ptr<const k8s::Service>*> order;
+  for (bool written : {true, false})
+    for (auto& service : world->services)
+      if (written != service->cluster_ips.empty()) order.push_back(&service);
+  for (auto* service : order) {
+    auto copy = std::make_shared<k8s::Service>(**service);
+    SP_TRY(copy->cluster_ips, network_->assign_cluster_ips(**service));
+    if (!copy->headless) *service = std::move(copy);
   }
+  // A tightened policy is enforced also where its ids cannot be written down; apply() tells.
+  SP_TRY(bool fresh, enforcement_->apply(world, *pods_, [this] { (void)write_state(); }));
   world_ = world;
   flows_.learn(*world_);
-  SP_TRY(bool fresh, enforcement_->apply(world_, *pods_));
   if (fresh && change_seen_) {
     latency_.observe(std::chrono::duration<double>(clock_.now() - *change_seen_).count());
     change_seen_.reset();
   }
-  // Rule ids that the kernel now reports must be known to a successor, and never be given again.
-  if (fresh) write_state();
+  return {};
+}
+
+Status Node::lead_traffic() {
   SP_CHECK_OK(network_->apply_services(*world_));
   return write_zone();
 }
 
 void Node::apply() {
-  problems_.clear();
+  std::vector<std::string> problems;
   workload::Phases phases;
   for (const auto& [key, record] : pods_->records()) phases[key] = record.state.phase;
   auto desired = workload::expand(objects_, &phases);
   if (!desired) {
-    problems_.push_back(desired.error().message);
+    problems.push_back(desired.error().message);
   } else {
-    Pods::Changes changes = pods_->reconcile(*desired, objects_);
-    problems_ = std::move(changes.failures);
+    problems = pods_->reconcile(*desired, objects_).failures;
+    desired_ = std::move(*desired);
   }
   // Written before any process of a new pod runs: a successor knows all that may be alive.
-  write_state();
-  if (auto published = publish(); !published) {
-    problems_.push_back("not enforced, the last generation stays in force: " +
-                        published.error().message);
+  Status saved = write_state();
+  if (auto enforced = enforce(); !enforced) {
+    problems.push_back("not enforced, the last generation stays in force: " +
+                       enforced.error().message);
   } else {
-    for (std::string& failure : pods_->start_prepared()) problems_.push_back(std::move(failure));
+    if (auto led = lead_traffic(); !led)
+      problems.push_back("enforced, but Services or names are not up to date: " +
+                         led.error().message);
+    if (saved)
+      for (std::string& failure : pods_->start_prepared()) problems.push_back(std::move(failure));
   }
-  for (const std::string& problem : problems_) log_error("node", problem);
+  if (saved) saved = write_state();
+  if (!saved) problems.push_back(saved.error().message);
+  set_problems(std::move(problems));
+}
+
+// What stays wrong is tried again every second, and told once.
+void Node::set_problems(std::vector<std::string> problems) {
+  for (const std::string& problem : problems)
+    if (std::ranges::find(problems_, problem) == problems_.end()) log_error("node", problem);
+  problems_ = std::move(problems);
   if (!problems_.empty()) retry_at_ = clock_.now() + kRetry;
 }
 
-void Node::reload() {
-  if (!change_seen_) change_seen_ = clock_.now();
+void Node::look_for_changes() {
+  if (source_->take_changes()) {
+    if (!change_seen_) change_seen_ = clock_.now();
+    reload_due_ = true;
+  }
+  if (!reload_due_) return;
   for (int round = 0; round < kSettleRounds; ++round) {
-    source_->acknowledge();
     pollfd fd{source_->change_fd(), POLLIN, 0};
     if (::poll(&fd, 1, kSettleMillis) <= 0) break;
+    source_->take_changes();
   }
+  // Half a file may be valid, and say less than the whole: looked at again with the next event or
+  // tick.
+  if (source_->unsettled()) return;
+  reload_due_ = false;
+  reload();
+}
+
+void Node::reload() {
   auto accepted = accept_manifests(source_->load(), ranges_, options_.allow_unenforced);
   if (!accepted) {
-    rejected_change_.clear();
-    for (const k8s::Diagnostic& d : accepted.error()) {
-      rejected_change_.push_back(d.to_string());
-      log_error("node", "change not taken over: " + d.to_string());
-    }
+    std::vector<std::string> rejected;
+    for (const k8s::Diagnostic& d : accepted.error()) rejected.push_back(d.to_string());
+    for (const std::string& text : rejected)
+      if (std::ranges::find(rejected_change_, text) == rejected_change_.end())
+        log_error("node", "change not taken over: " + text);
+    rejected_change_ = std::move(rejected);
     change_seen_.reset();
     return;
   }
   rejected_change_.clear();
   objects_ = std::move(accepted->objects);
   desired_ = std::move(accepted->desired);
+  for (const k8s::Diagnostic& d : accepted->warnings) {
+    auto told = [&](const k8s::Diagnostic& old) { return old.to_string() == d.to_string(); };
+    if (std::ranges::none_of(warnings_, told)) log_warn("node", d.to_string());
+  }
   warnings_ = std::move(accepted->warnings);
   apply();
   change_seen_.reset();
+  note_stale_pods();
 }
 
-void Node::drain_events() {
-  gate_->drain_events([this](const gate::FlowEvent& event) {
-    flows_.add(event, wall_of(event.time_ns), world_.get(), enforcement_->rules());
-  });
-}
-
-void Node::tick() {
-  if (pods_->poll()) apply();
-  if (!problems_.empty() && clock_.now() >= retry_at_) apply();
-  announce_ready();
-}
-
-void Node::announce_ready() {
-  if (ready_announced_ || !status()["ready"].as_bool()) return;
-  ready_announced_ = true;
-  if (options_.quiet) return;
-  double seconds = std::chrono::duration<double>(clock_.now() - started_).count();
-  std::printf("run \"%s\": %zu pods ready after %.1f s, gate 1 enforces generation %llu\n",
-              paths_.name.c_str(), pods_->records().size(), seconds,
-              static_cast<unsigned long long>(enforcement_->generation()));
-  std::fflush(stdout);
-}
-
-std::string Node::metrics_text() {
-  auto stats = gate_->stats();
-  return stats ? write_metrics(*stats, enforcement_->rules(), flows_, *pods_, latency_)
-               : std::string();
-}
-
-Value Node::status() const {
-  Value out = Value::map();
-  out.set("name", paths_.name);
-  out.set("pid", Value::integer(::getpid()));
-  out.set("manifests", options_.dir);
-  out.set("tookOver", Value::boolean(took_over_));
-  out.set("generation", Value::integer(static_cast<int64_t>(enforcement_->generation())));
-  size_t ready = 0, wanted = desired_.size();
-  for (const workload::PodPtr& pod : desired_) {
-    const PodRecord* record = pods_->find(pod->meta.ns + "/" + pod->meta.name);
-    if (record && record->stage == PodRecord::Stage::kStarted &&
-        (record->state.ready() || record->state.phase == "Succeeded"))
-      ++ready;
+void Node::note_stale_pods() {
+  auto before = std::exchange(stale_, pods_->stale(objects_));
+  for (const Pods::Stale& pod : stale_) {
+    auto told = [&](const Pods::Stale& old) {
+      return old.uid == pod.uid && old.objects == pod.objects;
+    };
+    if (std::ranges::none_of(before, told)) log_warn("node", pod.text());
   }
-  out.set("pods", Value::integer(static_cast<int64_t>(pods_->records().size())));
-  out.set("podsReady", Value::integer(static_cast<int64_t>(ready)));
-  out.set("podsWanted", Value::integer(static_cast<int64_t>(wanted)));
-  out.set("ready", Value::boolean(ready == wanted && problems_.empty()));
-  if (auto stats = gate_->stats()) {
-    Value gate = Value::map();
-    gate.set("layout", Value::integer(gate::kLayoutVersion));
-    gate.set("connections", Value::integer(static_cast<int64_t>(stats->connections)));
-    gate.set("connectionsLimit", Value::integer(static_cast<int64_t>(stats->connections_limit)));
-    gate.set("connectionOverflows",
-             Value::integer(static_cast<int64_t>(stats->connection_overflows)));
-    gate.set("eventsLost", Value::integer(static_cast<int64_t>(stats->events_lost)));
-    gate.set("lastPublishMicros", Value::integer(static_cast<int64_t>(stats->last_publish_micros)));
-    out.set("gate", std::move(gate));
-  }
-  auto list = [&](std::string_view key, const std::vector<std::string>& texts) {
-    Value& items = out.set(key, Value::list());
-    for (const std::string& text : texts) items.push(Value::string(text));
-  };
-  list("problems", problems_);
-  list("rejectedChange", rejected_change_);
-  std::vector<std::string> warnings;
-  for (const k8s::Diagnostic& d : warnings_) warnings.push_back(d.to_string());
-  list("warnings", warnings);
-  return out;
-}
-
-int Node::run() {
-  sigset_t signals = ending_signals();
-  Fd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-
-  for (const k8s::Diagnostic& d : warnings_) log_warn("node", d.to_string());
-  change_seen_ = clock_.now();
-  apply();
-  Monotonic next_tick = clock_.now();
-  while (!stopping_) {
-    auto now = clock_.now();
-    if (now >= next_tick) {
-      tick();
-      next_tick = clock_.now() + kTick;
-    }
-    auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(next_tick - clock_.now());
-    pollfd fds[] = {{signal_fd.get(), POLLIN, 0},   {source_->change_fd(), POLLIN, 0},
-                    {gate_->event_fd(), POLLIN, 0}, {runtime_->event_fd(), POLLIN, 0},
-                    {admin_->poll_fd(), POLLIN, 0}, {metrics_->poll_fd(), POLLIN, 0},
-                    {mailbox_.fd(), POLLIN, 0}};
-    if (::poll(fds, std::size(fds), std::max<int>(0, static_cast<int>(wait.count()) + 1)) < 0 &&
-        errno != EINTR)
-      break;
-    if (fds[0].revents) break;
-    // A policy change goes before everything else.
-    if (fds[1].revents) reload();
-    if (fds[2].revents) drain_events();
-    if (fds[3].revents && pods_->poll()) apply();
-    if (fds[4].revents) admin_->dispatch();
-    if (fds[5].revents) metrics_->dispatch();
-    if (fds[6].revents) mailbox_.run();
-  }
-  shut_down(signal_fd.get());
-  return 0;
-}
-
-// In reverse order of the start: processes, then Services and links, then the gate.
-void Node::shut_down(int signal_fd) {
-  log_info("node", "ending the run \"" + paths_.name + "\"");
-  signalfd_siginfo info{};
-  while (::read(signal_fd, &info, sizeof info) > 0) {
-  }
-  auto deadline = clock_.now() + std::chrono::seconds(40);
-  bool now = false;
-  while (!pods_->stop_all(now)) {
-    pollfd fds[] = {{signal_fd, POLLIN, 0}, {runtime_->event_fd(), POLLIN, 0}};
-    ::poll(fds, 2, 20);
-    now = now || fds[0].revents || clock_.now() >= deadline;
-  }
-  admin_.reset();
-  metrics_.reset();
-  if (auto removed = gate_->remove(); !removed) log_error("node", removed.error().message);
-  gate_.reset();
-  end_process(state_.echo_pid, state_.echo_start_time);
-  if (auto removed = network_->remove(); !removed) log_error("node", removed.error().message);
-  network_.reset();
-  pods_.reset();
-  runtime_.reset();
-  if (auto removed = remove_run_dirs(paths_); !removed) log_error("node", removed.error().message);
 }
 
 }  // namespace sallyport::standalone

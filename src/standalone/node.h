@@ -2,6 +2,8 @@
 // in one loop; only `exec` and `port-forward` wait on threads of their own and report back.
 #pragma once
 
+#include <signal.h>
+
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,6 +36,8 @@ struct UpOptions {
   std::map<std::string, std::string> mounts;  // host path -> path in every pod
   bool allow_unenforced = false;
   uint16_t metrics_port = 9090;
+  uint32_t max_connections = gate::GateConfig().max_connections;
+  uint32_t max_connections_per_pod = gate::GateConfig().max_connections_per_endpoint;
   bool quiet = false;
 };
 
@@ -42,6 +46,9 @@ struct StartFailure {
   std::vector<k8s::Diagnostic> diagnostics;
   std::optional<Error> error;
 };
+
+// SIGINT and SIGTERM: blocked in every thread, and read by the loop.
+sigset_t ending_signals();
 
 class Node {
  public:
@@ -64,24 +71,28 @@ class Node {
   [[nodiscard]] const Clock& clock() const { return clock_; }
   [[nodiscard]] std::string metrics_text();
   void request_shutdown() { stopping_ = true; }
+  [[nodiscard]] bool stopping() const { return stopping_; }
 
  private:
   Node() = default;
-  struct Accepted {
-    std::vector<k8s::AnyObject> objects;
-    std::vector<workload::PodPtr> desired;
-    std::vector<k8s::Diagnostic> warnings;
-  };
-  std::expected<Accepted, std::vector<k8s::Diagnostic>> read_manifests();
   Status open_parts(const std::optional<RunState>& previous);
   Status open_metrics();
+  Status open_echo();
+  void look_for_changes();
   void reload();
+  void note_stale_pods();
   void apply();
-  Status publish();
+  void set_problems(std::vector<std::string> problems);
+  Status enforce();
+  Status lead_traffic();
   Status write_zone();
-  void write_state();
+  Status write_state();
   void drain_events();
   void tick();
+  void watch_overflow();
+  [[nodiscard]] std::string overflow_advice() const;
+  [[nodiscard]] std::pair<size_t, size_t> count_ready() const;
+  [[nodiscard]] bool ready() const;
   void announce_ready();
   void shut_down(int signal_fd);
 
@@ -96,23 +107,29 @@ class Node {
   std::unique_ptr<runtime::PodRuntime> runtime_;
   std::unique_ptr<Pods> pods_;
   std::unique_ptr<Enforcement> enforcement_;
-  std::unique_ptr<admin::Server> admin_;
-  std::unique_ptr<admin::HttpMetrics> metrics_;
-  Mailbox mailbox_;
   FlowLog flows_;
   ProgrammingLatency latency_;
+  // After what their clients and threads use: they go first.
+  Mailbox mailbox_;
+  std::unique_ptr<admin::Server> admin_;
+  std::unique_ptr<admin::HttpMetrics> metrics_;
 
   std::vector<k8s::AnyObject> objects_;
   std::vector<workload::PodPtr> desired_;
   std::vector<k8s::Diagnostic> warnings_;
-  world::WorldPtr world_;
+  std::vector<Pods::Stale> stale_;
+  world::WorldPtr world_ = std::make_shared<world::World>();  // whose policies are in force
   RunState state_;
+  std::string saved_state_;  // as it stands in the file
   std::string zone_;
   std::vector<std::string> problems_;         // of the last apply(): shown by status
   std::vector<std::string> rejected_change_;  // why the last change of files was not taken over
   Monotonic started_;
   std::optional<Monotonic> change_seen_;
   Monotonic retry_at_;
+  bool reload_due_ = false;
+  Monotonic next_overflow_look_;
+  std::optional<uint64_t> overflows_;  // at the last look
   bool took_over_ = false;
   bool ready_announced_ = false;
   bool stopping_ = false;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "base/strings.h"
 #include "codec/json.h"
 #include "net/netns.h"
+#include "node/service_endpoints.h"
 #include "standalone/node.h"
 #include "standalone/views.h"
 
@@ -24,6 +26,8 @@ using codec::Value;
 using SessionPtr = std::shared_ptr<Session>;
 
 constexpr int kConnectMillis = 5000;
+constexpr size_t kPortion = 200;  // records that are sent together
+constexpr char kBusy[] = "the node waits for too many commands already; end some of them first";
 
 // The pod, or an error that names what there is.
 Result<const PodRecord*> find_pod(const Node& node, const Value& request) {
@@ -53,6 +57,20 @@ void get(Node& node, const SessionPtr& session, const Value& request) {
   session->finish(0);
 }
 
+// All at once might be more than may wait for one client.
+void send_in_portions(const SessionPtr& session, std::vector<FlowLog::RecordPtr> records) {
+  struct Rest {
+    std::vector<FlowLog::RecordPtr> records;
+    size_t next = 0;
+  };
+  auto rest = std::make_shared<Rest>(Rest{std::move(records), 0});
+  session->on_drain([session, rest] {
+    for (size_t i = 0; i < kPortion && rest->next < rest->records.size(); ++i)
+      session->send(*rest->records[rest->next++]);
+    if (rest->next == rest->records.size()) session->finish(0);
+  });
+}
+
 void flows(Node& node, const SessionPtr& session, const Value& request) {
   FlowFilter filter;
   filter.from = request["from"].as_string();
@@ -62,10 +80,11 @@ void flows(Node& node, const SessionPtr& session, const Value& request) {
     filter.since = node.clock().wall() - std::chrono::seconds(seconds);
   bool follow = request["follow"].as_bool();
   int64_t last = request.find("last") ? request["last"].as_int() : (follow ? 0 : 1'000'000);
-  for (const FlowLog::RecordPtr& record :
-       node.flows().last(filter, static_cast<size_t>(std::max<int64_t>(0, last))))
-    follow ? void(session->offer(*record)) : session->send(*record);
-  if (!follow) return session->finish(0);
+  auto records = node.flows().last(filter, static_cast<size_t>(std::max<int64_t>(0, last)));
+  if (!follow) return send_in_portions(session, std::move(records));
+  for (const FlowLog::RecordPtr& record : records) session->offer(*record);
+  // Who has gone already is never told of again.
+  if (session->closed()) return;
   uint64_t id = node.flows().follow([session, filter](const Value& record, WallTime time) {
     if (filter.matches(record, time)) session->offer(record);
   });
@@ -101,10 +120,14 @@ void exec(Node& node, const SessionPtr& session, const Value& request) {
   auto fds = std::make_shared<std::vector<Fd>>(session->take_fds());
   if (command.empty() || fds->size() != 3)
     return session->fail("exec needs a command and three descriptors");
+  if (node.stopping()) return session->fail("the node is ending");
   std::string uid = (*record)->pod->meta.uid;
-  node.mailbox().spawn([&node, session, uid, container = *container, command, fds]() mutable {
+  // A client that goes away takes its command with it.
+  auto gone = std::make_shared<Fd>(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!*gone) return session->fail(fail_errno("eventfd").error().message);
+  auto work = [&node, session, uid, container = *container, command, fds, gone]() mutable {
     auto code = node.runtime().exec(uid, container, command, (*fds)[0].get(), (*fds)[1].get(),
-                                    (*fds)[2].get());
+                                    (*fds)[2].get(), gone->get());
     fds->clear();
     // The session belongs to the loop's thread: the last reference must go there too.
     node.mailbox().post([session = std::move(session), code] {
@@ -113,6 +136,11 @@ void exec(Node& node, const SessionPtr& session, const Value& request) {
       else
         session->fail(code.error().message);
     });
+  };
+  if (!node.mailbox().spawn(std::move(work))) return session->fail(kBusy);
+  session->on_close([gone] {
+    uint64_t one = 1;
+    [[maybe_unused]] ssize_t n = ::write(gone->get(), &one, sizeof one);
   });
 }
 
@@ -155,25 +183,15 @@ Result<std::pair<Ip, uint16_t>> forward_target(const Node& node, const Value& re
   for (const auto& service : node.world()->services) {
     if (service->meta.ns != ns || service->meta.name != service_name) continue;
     for (const k8s::ServicePort& p : service->ports) {
-      if (p.port != port || service->selector.empty()) continue;
-      for (const world::Endpoint& endpoint : node.world()->endpoints) {
-        bool selected = endpoint.ns == ns && endpoint.ready &&
-                        std::ranges::all_of(service->selector, [&](const auto& want) {
-                          auto found = endpoint.labels.find(want.first);
-                          return found != endpoint.labels.end() && found->second == want.second;
-                        });
-        if (!selected) continue;
-        int target = p.target_port.number;
-        for (const k8s::ContainerPort& c : endpoint.ports)
-          if (p.target_port.is_name() && c.name == p.target_port.name) target = c.port;
-        return std::pair(endpoint.ips.front(), static_cast<uint16_t>(target));
-      }
+      if (p.port != port || p.protocol != k8s::Protocol::kTcp) continue;
+      auto endpoints = node::service_endpoints(*node.world(), *service, p, Family::kV4);
+      if (!endpoints.empty()) return std::pair(endpoints.front().ip, endpoints.front().port);
       return fail(Code::kUnavailable, "Service " + ns + "/" + service_name +
                                           " has no ready endpoint for port " +
                                           std::to_string(port));
     }
     return fail(Code::kNotFound,
-                "Service " + ns + "/" + service_name + " has no port " + std::to_string(port));
+                "Service " + ns + "/" + service_name + " has no TCP port " + std::to_string(port));
   }
   return fail(Code::kNotFound, "there is no Service " + ns + "/" + service_name);
 }
@@ -182,7 +200,7 @@ void port_forward(Node& node, const SessionPtr& session, const Value& request) {
   auto target = forward_target(node, request);
   if (!target) return session->fail(target.error().message);
   int netns = node.network().node_netns();
-  node.mailbox().spawn([&node, session, netns, target = *target]() mutable {
+  bool spawned = node.mailbox().spawn([&node, session, netns, target = *target]() mutable {
     auto fd = std::make_shared<Result<Fd>>(dial(netns, target.first, target.second));
     node.mailbox().post([session = std::move(session), fd] {
       if (!*fd) return session->fail(fd->error().message);
@@ -192,6 +210,7 @@ void port_forward(Node& node, const SessionPtr& session, const Value& request) {
       session->finish(0);
     });
   });
+  if (!spawned) session->fail(kBusy);
 }
 
 void explain(Node& node, const SessionPtr& session, const Value& request) {

@@ -6,12 +6,49 @@
 #include <unordered_set>
 
 #include "base/log.h"
+#include "base/strings.h"
 #include "standalone/builtin.h"
 #include "workload/expand.h"
 #include "workload/references.h"
 
 namespace sallyport::standalone {
 namespace {
+
+// Between two attempts to start a pod that failed or ended by itself.
+constexpr auto kHoldBack = std::chrono::seconds(2);
+
+std::map<std::string, std::string> hash_references(const workload::References& references) {
+  std::map<std::string, std::string> out;
+  auto add = [&](const char* kind, const auto& objects) {
+    for (const auto& [name, data] : objects) {
+      uint64_t hash = fnv1a(name);
+      for (const auto& [key, value] : data) {
+        // With the lengths, so that no two contents are read alike.
+        hash = fnv1a(std::to_string(key.size()) + ":" + key, hash);
+        hash = fnv1a(std::to_string(value.size()) + ":" + value, hash);
+      }
+      out[std::string(kind) + "/" + name] = hex(hash);
+    }
+  };
+  add("ConfigMap", references.config_maps);
+  add("Secret", references.secrets);
+  return out;
+}
+
+// Whether a pod whose processes have all ended, though nobody asked for it, is to be made anew, as
+// a kubelet does when a pod's sandbox is gone. A Job sees to its pods itself.
+bool should_run_on(const PodRecord& record) {
+  switch (record.pod->spec.restart_policy) {
+    case k8s::RestartPolicy::kAlways:
+      return true;
+    case k8s::RestartPolicy::kOnFailure:
+      return record.state.phase == "Failed" &&
+             !workload::controller_of(*record.pod).starts_with("Job/");
+    case k8s::RestartPolicy::kNever:
+      return false;
+  }
+  return false;
+}
 
 std::shared_ptr<const k8s::Pod> with_uid(const k8s::Pod& pod, const std::string& uid) {
   auto copy = std::make_shared<k8s::Pod>(pod);
@@ -58,6 +95,7 @@ void Pods::recover(const RunState& state,
     record.endpoint_id = saved.endpoint_id;
     record.addresses = {saved.v4, saved.v6};
     record.link = {saved.ifindex, saved.link};
+    record.references = saved.references;
     record.created = clock_.wall();
     auto pod = wanted.find(saved.ns + "/" + saved.name);
     bool lives = alive.erase(saved.uid) > 0;
@@ -80,15 +118,11 @@ void Pods::recover(const RunState& state,
       finish_removal(record);
       continue;
     }
-    record.stage = saved.stopping ? PodRecord::Stage::kStopping : PodRecord::Stage::kStarted;
+    // One that was perhaps not started yet waits for the gate like a new one; both steps can be
+    // repeated.
+    record.stage = saved.prepared ? PodRecord::Stage::kPrepared : PodRecord::Stage::kStarted;
     if (auto now = runtime_.state(saved.uid)) record.state = *now;
     runtime_.set_pod_ips(saved.uid, {saved.v4, saved.v6});
-    // A node that was killed between prepare() and start() left them undone; both are idempotent.
-    if (auto up = network_.connect(record.link, record.addresses); !up)
-      log_warn("node", "pod " + record.key() + ": " + up.error().message);
-    if (!saved.stopping)
-      if (auto started = runtime_.start(saved.uid); !started)
-        log_warn("node", "pod " + record.key() + ": " + started.error().message);
     if (saved.stopping) begin_stop(record);
     records_.emplace(record.key(), std::move(record));
   }
@@ -98,9 +132,11 @@ void Pods::recover(const RunState& state,
 }
 
 Result<runtime::PodRequest> Pods::request_for(std::shared_ptr<const k8s::Pod> pod,
-                                              const std::vector<k8s::AnyObject>& objects) const {
+                                              const std::vector<k8s::AnyObject>& objects,
+                                              std::map<std::string, std::string>& seen) const {
   auto references = workload::resolve_refs(*pod, objects);
   if (!references) return fail(Code::kInvalid, references.error().front().to_string());
+  seen = hash_references(*references);
   runtime::PodRequest request;
   request.hostname = pod->spec.hostname.empty() ? pod->meta.name : pod->spec.hostname;
   request.dns_servers = options_.dns_servers;
@@ -125,7 +161,7 @@ Result<PodRecord> Pods::prepare(const k8s::Pod& pod, const std::vector<k8s::AnyO
   record.pod = with_uid(pod, new_uid());
   record.spec_hash = workload::spec_hash(pod);
   record.created = clock_.wall();
-  SP_TRY(runtime::PodRequest request, request_for(record.pod, objects));
+  SP_TRY(runtime::PodRequest request, request_for(record.pod, objects, record.references));
   SP_TRY(record.addresses, network_.allocate(clock_));
   request.pod_ips = {record.addresses.v4, record.addresses.v6};
   record.endpoint_id = next_endpoint_id_++;
@@ -169,6 +205,13 @@ Pods::Changes Pods::reconcile(const std::vector<std::shared_ptr<const k8s::Pod>>
       }
       continue;
     }
+    if (auto held = held_back_.find(key); held != held_back_.end()) {
+      if (clock_.now() < held->second) {
+        changes.failures.push_back(key + ": ended or failed to start, is started again shortly");
+        continue;
+      }
+      held_back_.erase(held);
+    }
     auto record = prepare(*pod, objects);
     if (!record) {
       changes.failures.push_back(key + ": " + record.error().message);
@@ -177,6 +220,7 @@ Pods::Changes Pods::reconcile(const std::vector<std::shared_ptr<const k8s::Pod>>
     records_.emplace(key, std::move(*record));
     changes.any = true;
   }
+  std::erase_if(held_back_, [&](const auto& held) { return !wanted.contains(held.first); });
   for (auto& [key, record] : records_) {
     if (record.stage == PodRecord::Stage::kStopping || wanted.contains(key)) continue;
     begin_stop(record);
@@ -197,17 +241,49 @@ std::vector<std::string> Pods::start_prepared() {
     if (auto started = start(); !started) {
       failures.push_back(key + ": " + started.error().message);
       begin_stop(record);
+      hold_back(key);
     }
   }
   return failures;
 }
 
+std::vector<Pods::Stale> Pods::stale(const std::vector<k8s::AnyObject>& objects) const {
+  std::vector<Stale> out;
+  for (const auto& [key, record] : records_) {
+    if (record.references.empty() || record.stage == PodRecord::Stage::kStopping ||
+        record.terminated())
+      continue;
+    auto references = workload::resolve_refs(*record.pod, objects);
+    if (!references) continue;
+    auto now = hash_references(*references);
+    std::vector<std::string> changed;
+    for (const auto& [name, hash] : record.references)
+      if (auto found = now.find(name); found == now.end() || found->second != hash)
+        changed.push_back(name);
+    for (const auto& [name, hash] : now)
+      if (!record.references.contains(name)) changed.push_back(name);
+    if (!changed.empty()) out.push_back({key, record.pod->meta.uid, join(changed, ", ")});
+  }
+  return out;
+}
+
+std::string Pods::Stale::text() const {
+  return "pod " + key + " still has the content that " + objects +
+         " had when it started: a running pod does not see changes of ConfigMaps and Secrets, only "
+         "one that is started anew does";
+}
+
+void Pods::hold_back(const std::string& key) {
+  held_back_[key] = clock_.now() + kHoldBack;
+}
+
 void Pods::begin_stop(PodRecord& record) {
   int grace = record.pod->spec.termination_grace_seconds;
+  bool began = record.stage != PodRecord::Stage::kPrepared;
   record.stage = PodRecord::Stage::kStopping;
   record.stop_deadline = clock_.now() + std::chrono::seconds(grace + 5);
-  if (auto stopped = runtime_.stop(record.pod->meta.uid, grace); !stopped)
-    record.stop_deadline = clock_.now();
+  // Where no container was ever started there is nothing to wait for.
+  if (!began || !runtime_.stop(record.pod->meta.uid, grace)) record.stop_deadline = clock_.now();
 }
 
 void Pods::finish_removal(const PodRecord& record) {
@@ -229,6 +305,12 @@ bool Pods::poll() {
     if (auto state = news.find(record.pod->meta.uid); state != news.end()) {
       changed = true;
       record.state = state->second;
+    }
+    if (record.stage == PodRecord::Stage::kStarted && record.terminated() &&
+        should_run_on(record)) {
+      log_warn("node", "pod " + record.key() + " has ended by itself; a new one takes its place");
+      begin_stop(record);
+      hold_back(record.key());
     }
     bool over = record.stage == PodRecord::Stage::kStopping &&
                 (record.terminated() || clock_.now() >= record.stop_deadline);
@@ -266,6 +348,8 @@ void Pods::fill(RunState& state) const {
     saved.v6 = record.addresses.v6;
     saved.link = record.link.name;
     saved.ifindex = record.link.ifindex;
+    saved.references = record.references;
+    saved.prepared = record.stage == PodRecord::Stage::kPrepared;
     saved.stopping = record.stage == PodRecord::Stage::kStopping;
     state.pods.push_back(std::move(saved));
   }

@@ -32,6 +32,7 @@ struct PodRecord {
   runtime::PodState state;
   WallTime created;
   Monotonic stop_deadline;
+  std::map<std::string, std::string> references;  // as in PodRecordState
 
   [[nodiscard]] std::string key() const { return pod->meta.ns + "/" + pod->meta.name; }
   [[nodiscard]] bool terminated() const {
@@ -66,6 +67,14 @@ class Pods {
                     const std::vector<k8s::AnyObject>& objects);
   std::vector<std::string> start_prepared();
 
+  // Pods that run with the content that a ConfigMap or Secret had when they started, and that has
+  // changed since (Kubernetes would update mounted volumes): key, uid, and the objects' names.
+  struct Stale {
+    std::string key, uid, objects;
+    [[nodiscard]] std::string text() const;  // for people
+  };
+  [[nodiscard]] std::vector<Stale> stale(const std::vector<k8s::AnyObject>& objects) const;
+
   // Reads the runtime's news. True where a pod's readiness, phase or existence changed.
   bool poll();
   // Ends all pods at once or gracefully; true when none is left.
@@ -80,8 +89,10 @@ class Pods {
  private:
   Result<PodRecord> prepare(const k8s::Pod& pod, const std::vector<k8s::AnyObject>& objects);
   Result<runtime::PodRequest> request_for(std::shared_ptr<const k8s::Pod> pod,
-                                          const std::vector<k8s::AnyObject>& objects) const;
+                                          const std::vector<k8s::AnyObject>& objects,
+                                          std::map<std::string, std::string>& seen) const;
   void begin_stop(PodRecord& record);
+  void hold_back(const std::string& key);
   void finish_removal(const PodRecord& record);
 
   Options options_;
@@ -89,6 +100,8 @@ class Pods {
   node::NodeNetwork& network_;
   Clock& clock_;
   uint32_t next_endpoint_id_ = 1;
+  // Pods that failed to start or ended by themselves: not tried again before.
+  std::map<std::string, Monotonic> held_back_;
   std::map<std::string, PodRecord> records_;  // "ns/name"
 };
 

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -82,12 +83,18 @@ Status remove_run_dirs(const RunPaths& paths) {
 }
 
 Result<RunLock> RunLock::take(const RunPaths& paths) {
-  SP_CHECK_OK(make_dirs(kRunRoot));
-  // The file may be removed by a run that ends between our open and our lock: look again then.
+  // The file, and the directory with it, may be removed by a run that ends meanwhile: look again
+  // then. And held() of another process has the lock for a moment.
   for (int tries = 0; tries < 10; ++tries) {
+    SP_CHECK_OK(make_dirs(kRunRoot));
     Fd fd(::open(paths.lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd && errno == ENOENT) continue;
     if (!fd) return fail_errno(paths.lock);
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK && tries < 4) {
+        ::usleep(20'000);
+        continue;
+      }
       if (errno == EWOULDBLOCK)
         return fail(Code::kConflict, "the run \"" + paths.name +
                                          "\" is active already: use another --name, or end it with "

@@ -7,7 +7,7 @@ namespace sallyport::standalone {
 
 using codec::Value;
 
-Status save_state(const std::string& path, const RunState& state) {
+std::string encode_state(const RunState& state) {
   Value root = Value::map();
   root.set("version", Value::integer(state.version));
   root.set("gateLayout", Value::integer(state.gate_layout));
@@ -29,10 +29,19 @@ Status save_state(const std::string& path, const RunState& state) {
     entry.set("v6", pod.v6.to_string());
     entry.set("link", pod.link);
     entry.set("ifindex", Value::integer(pod.ifindex));
+    entry.set("prepared", Value::boolean(pod.prepared));
     entry.set("stopping", Value::boolean(pod.stopping));
+    if (!pod.references.empty()) {
+      Value& references = entry.set("references", Value::map());
+      for (const auto& [name, hash] : pod.references) references.set(name, hash);
+    }
     pods.push(std::move(entry));
   }
-  return write_file_atomic(path, codec::write_json(root) + "\n");
+  return codec::write_json(root) + "\n";
+}
+
+Status save_state(const std::string& path, const RunState& state) {
+  return write_file_atomic(path, encode_state(state));
 }
 
 Result<RunState> load_state(const std::string& path) {
@@ -69,7 +78,10 @@ Result<RunState> load_state(const std::string& path) {
     pod.v6 = *v6;
     pod.link = entry["link"].as_string();
     pod.ifindex = static_cast<int>(entry["ifindex"].as_int());
+    pod.prepared = entry["prepared"].as_bool();
     pod.stopping = entry["stopping"].as_bool();
+    for (const auto& member : entry["references"].members())
+      pod.references[member.key] = member.value.as_string();
     state.pods.push_back(std::move(pod));
   }
   return state;

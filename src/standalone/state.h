@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,10 @@ struct PodRecordState {
   Ip v4, v6;
   std::string link;
   int ifindex = 0;
+  bool prepared = false;  // made, but perhaps not connected and started yet
   bool stopping = false;
+  // "ConfigMap/NAME" or "Secret/NAME" to a hash of the content that the pod has seen.
+  std::map<std::string, std::string> references;
 };
 
 struct RunState {
@@ -36,6 +40,7 @@ struct RunState {
   std::vector<PodRecordState> pods;
 };
 
+std::string encode_state(const RunState& state);
 Status save_state(const std::string& path, const RunState& state);
 // kNotFound where there is none; kConflict names both versions where the version differs.
 Result<RunState> load_state(const std::string& path);

@@ -20,4 +20,8 @@ Status tear_down_dead_run(const RunPaths& paths);
 // SIGTERM, after a second SIGKILL, to the process with this pid and start time; gone is fine.
 void end_process(pid_t pid, uint64_t start_time);
 
+// SIGKILL to every process in the network namespace, and waits until they are gone (at most 2 s).
+// For the outside world, where nothing but servers of ours runs.
+void end_processes_in(int netns);
+
 }  // namespace sallyport::standalone
