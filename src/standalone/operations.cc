@@ -64,11 +64,13 @@ void send_in_portions(const SessionPtr& session, std::vector<FlowLog::RecordPtr>
     size_t next = 0;
   };
   auto rest = std::make_shared<Rest>(Rest{std::move(records), 0});
-  session->on_drain([session, rest] {
+  auto portion = [session, rest] {
     for (size_t i = 0; i < kPortion && rest->next < rest->records.size(); ++i)
       session->send(*rest->records[rest->next++]);
     if (rest->next == rest->records.size()) session->finish(0);
-  });
+  };
+  portion();
+  if (!session->closed()) session->on_drain(portion);
 }
 
 void flows(Node& node, const SessionPtr& session, const Value& request) {

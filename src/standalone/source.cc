@@ -21,7 +21,7 @@ constexpr size_t kMaxWatches = 4096;
 constexpr uint32_t kEvents = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE |
                              IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 // After its last change, a file that nobody closes counts as whole.
-constexpr auto kFileRest = std::chrono::seconds(1);
+constexpr auto kFileRest = std::chrono::seconds(3);
 // A new directory is being filled; what happened in it before it was watched is not told.
 constexpr auto kDirectoryRest = std::chrono::milliseconds(200);
 constexpr size_t kMaxUnsettled = 4096;

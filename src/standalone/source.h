@@ -23,7 +23,7 @@ class Source {
   // called several times a second anyway: not everything is told.
   virtual bool take_changes() = 0;
   // Somebody is writing: what load() would read now may be a part of what is meant. Never for long
-  // at a time: a file that has been left alone for a second counts as whole.
+  // at a time: a file that has been left alone for three seconds counts as whole.
   virtual bool unsettled() = 0;
 };
 

@@ -81,7 +81,7 @@ TEST_F(DirectorySourceTest, AFileThatNobodyClosesIsNotWaitedForWithoutEnd) {
   Fd file(::open((dir_ / "b.yaml").c_str(), O_WRONLY | O_CREAT, 0600));
   EXPECT_FALSE(source_->take_changes());
   EXPECT_TRUE(source_->unsettled());
-  clock_.advance(std::chrono::milliseconds(1001));
+  clock_.advance(std::chrono::milliseconds(3001));
   EXPECT_FALSE(source_->unsettled());
 }
 
