@@ -538,6 +538,8 @@ static __attribute__((noinline)) int sp_begin(struct sp_env* env, struct sp_flow
   n->ifindex[1] = f->at.out;
   n->packets[0] = 1;
   n->bytes[0] = f->packet.length;
+  n->counted_packets = 1; /* below */
+  n->counted_bytes = f->packet.length;
   n->first_seen = sp_now(env);
   n->last_seen = n->first_seen;
   n->endpoint[0] = f->source.endpoint;
@@ -557,8 +559,8 @@ static __attribute__((noinline)) int sp_begin(struct sp_env* env, struct sp_flow
     sp_give_room(env, n->owner);
     return 1;
   }
-  if (j.egress_rule) sp_count_rule(env, j.egress_rule, 1, 0, 0);
-  if (j.ingress_rule) sp_count_rule(env, j.ingress_rule, 1, 0, 0);
+  if (j.egress_rule) sp_count_rule(env, j.egress_rule, 1, 1, f->packet.length);
+  if (j.ingress_rule) sp_count_rule(env, j.ingress_rule, 1, 1, f->packet.length);
   sp_report_connection(env, SP_NEW, &f->key, c);
   return 1;
 }
