@@ -37,7 +37,7 @@ Status remove_dirs(const std::string& path) {
     return names.error().os_errno == ENOENT ? Status{} : Status(std::unexpected(names.error()));
   for (const std::string& name : *names) {
     struct stat st{};
-    std::string below = path + "/" + name;
+    std::string below = join({path, name}, "/");
     if (::lstat(below.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) SP_CHECK_OK(remove_dirs(below));
   }
   for (int attempt = 0;; ++attempt) {
@@ -127,7 +127,7 @@ std::vector<std::string> Cgroups::roots() const {
 
 Result<Fd> Cgroups::make_pod(const std::string& uid) {
   for (const std::string& root : roots()) {
-    std::string base = root + "/" + base_, pod = base + "/" + uid;
+    std::string base = join({root, base_}, "/"), pod = join({base, uid}, "/");
     bool v2 = root == mounts_.v2;
     SP_CHECK_OK(make_dir(base));
     if (v2 && !mounts_.v2_controllers.empty()) {
@@ -160,6 +160,8 @@ Result<ContainerCgroup> Cgroups::make_container(const std::string& uid,
     Fd procs(::open((dir_in(root) + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
     if (!procs) return fail_errno(dir_in(root));
     made.procs.push_back(std::move(procs));
+    if (root == mounts_.v2)
+      made.kill = Fd(::open((dir_in(root) + "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC));
   }
   struct Wanted {
     const char* controller;
@@ -192,8 +194,8 @@ Result<ContainerCgroup> Cgroups::make_container(const std::string& uid,
 Status Cgroups::remove_pod(const std::string& uid) {
   Status result;
   for (const std::string& root : roots()) {
-    std::string base = root + "/" + base_;
-    if (Status done = remove_dirs(base + "/" + uid); !done) result = done;
+    std::string base = join({root, base_}, "/");
+    if (Status done = remove_dirs(join({base, uid}, "/")); !done) result = done;
     ::rmdir(base.c_str());  // stays while there are other pods
   }
   return result;
@@ -206,7 +208,7 @@ std::vector<std::string> Cgroups::pods() const {
     if (!names) continue;
     for (const std::string& name : *names) {
       struct stat st{};
-      if (::stat((root + "/" + base_ + "/" + name).c_str(), &st) == 0 && S_ISDIR(st.st_mode))
+      if (::stat(join({root, base_, name}, "/").c_str(), &st) == 0 && S_ISDIR(st.st_mode))
         found.insert(name);
     }
   }

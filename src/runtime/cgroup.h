@@ -26,6 +26,7 @@ CgroupMounts parse_cgroup_mounts(std::string_view mountinfo);
 struct ContainerCgroup {
   std::vector<Fd> procs;  // cgroup.procs of each hierarchy, for writing
   Fd oom;                 // memory.oom_control or memory.events; none without a memory controller
+  Fd kill;                // cgroup.kill of version 2, which no fork escapes; none without version 2
 };
 
 class Cgroups {

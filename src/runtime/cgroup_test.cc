@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/strings.h"
 
 namespace sallyport::runtime {
 namespace {
@@ -36,7 +37,7 @@ class CgroupTree : public ::testing::Test {
   void files(const std::string& dir, const std::vector<std::string>& names) {
     ASSERT_TRUE(make_dirs(root_ + dir));
     for (const std::string& name : names)
-      ASSERT_TRUE(write_file_atomic(root_ + dir + "/" + name, "", 0600));
+      ASSERT_TRUE(write_file_atomic(join({root_ + dir, name}, "/"), "", 0600));
   }
   std::string content(const std::string& path) {
     return read_file(root_ + path).value_or("(none)");
@@ -47,8 +48,8 @@ class CgroupTree : public ::testing::Test {
 TEST_F(CgroupTree, Version2) {
   files("/base", {"cgroup.subtree_control"});
   files("/base/uid", {"cgroup.subtree_control", "pids.max"});
-  files("/base/uid/c",
-        {"cgroup.procs", "memory.max", "memory.swap.max", "memory.events", "cpu.max", "pids.max"});
+  files("/base/uid/c", {"cgroup.procs", "cgroup.kill", "memory.max", "memory.swap.max",
+                        "memory.events", "cpu.max", "pids.max"});
   Cgroups cgroups("base", {{}, root_, {"memory", "cpu", "pids"}});
   auto dir = cgroups.make_pod("uid");
   ASSERT_TRUE(dir) << dir.error().message;
@@ -58,6 +59,7 @@ TEST_F(CgroupTree, Version2) {
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(made->procs.size(), 1u);
   EXPECT_TRUE(made->oom);
+  EXPECT_TRUE(made->kill);
   EXPECT_EQ(content("/base/uid/c/memory.max"), "67108864");
   EXPECT_EQ(content("/base/uid/c/memory.swap.max"), "0");
   EXPECT_EQ(content("/base/uid/c/cpu.max"), "25000 100000");

@@ -50,25 +50,24 @@ std::string expand_references(std::string_view text,
                               const std::function<const std::string*(const std::string&)>& lookup) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '$' || i + 1 == text.size()) {
-      out += text[i];
-    } else if (text[i + 1] == '$') {
+    char next = text[i] == '$' && i + 1 < text.size() ? text[i + 1] : '\0';
+    if (next == '$') {
       out += '$';
       ++i;
-    } else if (text[i + 1] == '(') {
-      size_t close = text.find(')', i + 2);
-      if (close == std::string_view::npos) {
-        out += "$(";
-        ++i;
-        continue;
-      }
-      std::string name(text.substr(i + 2, close - i - 2));
-      const std::string* value = lookup(name);
-      out += value ? *value : "$(" + name + ")";
-      i = close;
-    } else {
-      out += text[i];
+      continue;
     }
+    size_t close = next == '(' ? text.find(')', i + 2) : std::string_view::npos;
+    if (close == std::string_view::npos) {
+      out += text[i];
+      continue;
+    }
+    std::string name(text.substr(i + 2, close - i - 2));
+    const std::string* value = lookup(name);
+    if (value)
+      out += *value;
+    else
+      out.append("$(").append(name).append(")");
+    i = close;
   }
   return out;
 }

@@ -13,7 +13,7 @@ using Phase = ContainerState::Phase;
 
 class LifecycleTest : public ::testing::Test {
  protected:
-  Lifecycle make(k8s::RestartPolicy policy, std::vector<Lifecycle::Member> members) {
+  Lifecycle make(k8s::RestartPolicy policy, const std::vector<Lifecycle::Member>& members) {
     LifecycleOptions options;
     options.restart_policy = policy;
     Lifecycle made(options, members);

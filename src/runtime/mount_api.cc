@@ -44,7 +44,8 @@ Result<Fd> make_filesystem(const std::string& type, const FsOptions& options, ui
                   : ::fsconfig(context.get(), FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0);
     if (set != 0) {
       int err = errno;
-      return fail_errno(type + " option " + key + "=" + value + refusal(context.get()), err);
+      std::string what = join({key, value}, "=");
+      return fail_errno(join({type, "option", what}, " ") + refusal(context.get()), err);
     }
   }
   if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {

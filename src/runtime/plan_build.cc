@@ -125,7 +125,7 @@ PlannedContainer plan_container(const PodRequest& request, const k8s::Container&
   if (request.with_sallyport_binary && kLeakSanitizer && !find_env(*env, "ASAN_OPTIONS"))
     env->emplace_back("ASAN_OPTIONS", "detect_leaks=0");
   plan_command(container, *env, planned);
-  for (const auto& [name, value] : *env) planned.env.push_back(name + "=" + value);
+  for (const auto& [name, value] : *env) planned.env.push_back(join({name, value}, "="));
   return planned;
 }
 

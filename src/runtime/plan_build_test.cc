@@ -91,7 +91,7 @@ TEST_F(PlanBuildTest, CommandsAndProbes) {
   container().readiness_probe = probe;
   EXPECT_EQ(error(), "probe: the container has no port named web");
   container().ports = {{"web", 8080, k8s::Protocol::kTcp}};
-  EXPECT_EQ(plan().containers[0].readiness->port.number, 8080);
+  EXPECT_EQ(plan().containers[0].readiness.value_or(k8s::Probe{}).port.number, 8080);
   container().working_dir = "relative";
   EXPECT_EQ(error(), "workingDir relative: expected an absolute path");
 }

@@ -62,8 +62,7 @@ TEST(PlanTest, SurvivesJson) {
   EXPECT_EQ(plan->containers[0].capabilities, 0x1ffffffffffULL);
   EXPECT_FALSE(plan->containers[0].gid);
   EXPECT_EQ(plan->containers[0].limits, (PlannedLimits{1, {}, 3}));
-  ASSERT_TRUE(plan->containers[0].liveness);
-  EXPECT_EQ(plan->containers[0].liveness->period_seconds, 9);
+  EXPECT_EQ(plan->containers[0].liveness.value_or(k8s::Probe{}).period_seconds, 9);
   EXPECT_FALSE(plan->containers[0].readiness);
   EXPECT_EQ(plan->pod_ips.size(), 2u);
 }

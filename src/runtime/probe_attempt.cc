@@ -100,8 +100,9 @@ class ExecAttempt : public ProbeAttempt {
     auto answer = receive_message(socket_.get());
     if (!answer && answer.error().code == Code::kUnavailable) return std::nullopt;
     if (!answer) return ProbeResult{false, answer.error().message};
-    if (!*answer) return ProbeResult{false, "the pod's shim closed the connection"};
-    auto status = exec_result((*answer)->body);
+    const std::optional<Message>& message = *answer;
+    if (!message) return ProbeResult{false, "the pod's shim closed the connection"};
+    auto status = exec_result(message->body);
     if (!status) return ProbeResult{false, status.error().message};
     if (*status == 0) return ProbeResult{true, ""};
     return ProbeResult{false, "the command exited with " + std::to_string(*status)};
@@ -145,7 +146,7 @@ Result<std::string> http_probe_request(const k8s::Probe& probe, const Ip& ip) {
   for (const auto& [name, value] : headers) {
     if (has_line_break(name) || has_line_break(value))
       return fail(Code::kInvalid, "httpGet.httpHeaders has a line break");
-    request += name + ": " + value + "\r\n";
+    request.append(name).append(": ").append(value).append("\r\n");
   }
   return request + "\r\n";
 }

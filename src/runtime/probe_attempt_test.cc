@@ -13,6 +13,11 @@ namespace {
 
 const Ip kLoopback = Ip::v4(INADDR_LOOPBACK);
 
+std::string text_of(const std::optional<ProbeResult>& result) {
+  if (!result) return "waiting";
+  return result->success ? "ok" : "failed: " + result->text;
+}
+
 class ProbeAttemptTest : public ::testing::Test {
  protected:
   void listen() {
@@ -49,14 +54,12 @@ TEST_F(ProbeAttemptTest, TcpConnectsOrIsRefused) {
   listen();
   auto attempt = begin_probe(probe(k8s::Probe::Kind::kTcpSocket), target());
   ASSERT_TRUE(attempt);
-  EXPECT_TRUE(wait(**attempt)->success);
+  EXPECT_EQ(text_of(wait(**attempt)), "ok");
   listener_.reset();
   attempt = begin_probe(probe(k8s::Probe::Kind::kTcpSocket), target());
   if (attempt) {
     auto result = wait(**attempt);
-    ASSERT_TRUE(result);
-    EXPECT_FALSE(result->success);
-    EXPECT_NE(result->text.find("Connection refused"), std::string::npos) << result->text;
+    EXPECT_NE(text_of(result).find("Connection refused"), std::string::npos) << text_of(result);
   }
 }
 
@@ -74,9 +77,7 @@ TEST_F(ProbeAttemptTest, HttpSendsItsRequestAndReadsTheStatus) {
   ASSERT_EQ(::send(peer.get(), "HTTP/1.1 20", 11, 0), 11);
   EXPECT_FALSE(wait(**attempt, 50));
   ASSERT_EQ(::send(peer.get(), "4 No\r\n", 6, 0), 6);
-  auto result = wait(**attempt);
-  ASSERT_TRUE(result);
-  EXPECT_TRUE(result->success);
+  EXPECT_EQ(text_of(wait(**attempt)), "ok");
 }
 
 TEST_F(ProbeAttemptTest, NeedsAnAddress) {
@@ -111,15 +112,17 @@ TEST(HttpProbeTest, Requests) {
 }
 
 TEST(HttpProbeTest, Answers) {
-  EXPECT_TRUE(http_probe_result("HTTP/1.1 200 OK\r\n", false)->success);
-  EXPECT_TRUE(http_probe_result("HTTP/1.0 399 x\r\n", false)->success);
-  EXPECT_FALSE(http_probe_result("HTTP/1.1 400 x\r\n", false)->success);
-  EXPECT_FALSE(http_probe_result("HTTP/1.1 199 x\r\n", false)->success);
-  EXPECT_EQ(http_probe_result("HTTP/1.1 503 x\r\n", false)->text, "HTTP status 503");
-  EXPECT_FALSE(http_probe_result("HTTP/1.1 2", false));
-  for (const char* text :
-       {"SSH-2.0-x\r\n", "HTTP/1.1 abc\r\n", "HTTP/1.1\r\n", "", "HTTP/2 200\r\n"})
-    EXPECT_FALSE(http_probe_result(text, true)->success) << text;
+  auto answer = [](const char* text, bool closed) {
+    return text_of(http_probe_result(text, closed));
+  };
+  EXPECT_EQ(answer("HTTP/1.1 200 OK\r\n", false), "ok");
+  EXPECT_EQ(answer("HTTP/1.0 399 x\r\n", false), "ok");
+  EXPECT_EQ(answer("HTTP/1.1 400 x\r\n", false), "failed: HTTP status 400");
+  EXPECT_EQ(answer("HTTP/1.1 199 x\r\n", false), "failed: HTTP status 199");
+  EXPECT_EQ(answer("HTTP/1.1 2", false), "waiting");
+  EXPECT_EQ(answer("", true), "failed: the connection was closed without an answer");
+  for (const char* text : {"SSH-2.0-x\r\n", "HTTP/1.1 abc\r\n", "HTTP/1.1\r\n", "HTTP/2 200\r\n"})
+    EXPECT_EQ(answer(text, true), "failed: the answer is not HTTP") << text;
 }
 
 }  // namespace

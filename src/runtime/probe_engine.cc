@@ -68,14 +68,15 @@ void ProbeEngine::start_due(const std::string& uid, Pod& pod) {
   for (auto& [name, container] : pod.containers) {
     if (flights_.size() >= kMaxInFlight) return;
     for (ProbeKind kind : container.probes.due(clock_.now())) {
-      const k8s::Probe& probe = container.probes.probe(kind);
+      const std::optional<k8s::Probe>& probe = container.probes.probe(kind);
+      if (!probe) continue;
       Flight flight;
       flight.uid = uid;
       flight.container = name;
       flight.kind = kind;
       flight.run = container.run;
-      flight.deadline = clock_.now() + std::chrono::seconds(std::max(1, probe.timeout_seconds));
-      auto attempt = begin_probe(probe, {netns_, pod.ip, pod.dir, name});
+      flight.deadline = clock_.now() + std::chrono::seconds(std::max(1, probe->timeout_seconds));
+      auto attempt = begin_probe(*probe, {netns_, pod.ip, pod.dir, name});
       if (!attempt) {
         deliver(flight, {false, attempt.error().message});
         continue;

@@ -31,7 +31,9 @@ class ProbeState {
 
   [[nodiscard]] bool started() const;
   [[nodiscard]] bool ready() const;
-  [[nodiscard]] const k8s::Probe& probe(ProbeKind kind) const { return *of(kind).probe; }
+  [[nodiscard]] const std::optional<k8s::Probe>& probe(ProbeKind kind) const {
+    return of(kind).probe;
+  }
   // Set once when a startup or liveness probe has failed for good: restart the container.
   std::optional<std::string> take_failure();
 

@@ -148,8 +148,10 @@ Result<std::pair<codec::Value, std::vector<Fd>>> ProcessRuntime::container_cgrou
     }
     entry.set("procs", codec::Value::integer(static_cast<int64_t>(made->procs.size())));
     entry.set("oom", codec::Value::boolean(static_cast<bool>(made->oom)));
+    entry.set("kill", codec::Value::boolean(static_cast<bool>(made->kill)));
     for (Fd& fd : made->procs) fds.push_back(std::move(fd));
-    if (made->oom) fds.push_back(std::move(made->oom));
+    for (Fd* fd : {&made->oom, &made->kill})
+      if (*fd) fds.push_back(std::move(*fd));
     list.push(std::move(entry));
   }
   return std::pair(std::move(list), std::move(fds));

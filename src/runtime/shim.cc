@@ -21,6 +21,7 @@ namespace sallyport::runtime {
 namespace {
 
 constexpr size_t kMaxSessions = 64;
+constexpr int kTimesEmpty = 4;
 constexpr auto kLeftoverInterval = std::chrono::milliseconds(10);
 
 int64_t wall_ms(const Clock& clock) {
@@ -114,11 +115,13 @@ void Shim::serve(Session& session) {
   if (session.closing) return;
   auto message = receive_message(session.socket.get());
   if (!message && message.error().code == Code::kUnavailable) return;
-  if (!message || !*message || session.process) {
+  std::optional<Message> request;
+  if (message) request = std::move(*message);
+  if (!request || session.process) {
     end_session(session);  // closed, or out of order
     return;
   }
-  codec::Value answer = handle(session, **message);
+  codec::Value answer = handle(session, *request);
   if (answer.is_map() && !send_message(session.socket.get(), answer)) end_session(session);
 }
 
@@ -182,6 +185,7 @@ void Shim::follow_start(size_t index) {
 }
 
 void Shim::read_output(Container& container, bool to_the_end) {
+  if (!container.process) return;
   std::array<Fd*, 2> pipes{&container.process->out, &container.process->err};
   std::vector<char> bytes(64 << 10);
   for (size_t i = 0; i < pipes.size(); ++i) {
@@ -206,7 +210,8 @@ void Shim::reap() {
   pid_t pid = 0;
   while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
     for (size_t i = 0; i < containers_.size(); ++i)
-      if (containers_[i].process && containers_[i].process->pid == pid) container_ended(i, status);
+      if (const auto& process = containers_[i].process; process && process->pid == pid)
+        container_ended(i, status);
     for (Session& session : sessions_)
       if (session.process && session.process->pid == pid) exec_ended(session, status);
   }
@@ -217,7 +222,9 @@ void Shim::container_ended(size_t index, int status) {
   follow_start(index);
   // Ends what the container left behind before its output is closed, so that nothing is lost.
   if (container.report.mount_namespace)
-    doomed_.push_back(std::move(container.report.mount_namespace));
+    doomed_.push_back({std::move(container.report.mount_namespace)});
+  if (container.kill_file && ::write(container.kill_file.get(), "1", 1) != 1)
+    container.kill_file.reset();  // the other way below still works
   kill_leftovers();
   read_output(container, true);
   container.log->flush(clock_.wall());
@@ -249,10 +256,12 @@ void Shim::exec_ended(Session& session, int status) {
 }
 
 void Shim::kill_leftovers() {
-  std::erase_if(doomed_, [](const Fd& space) {
+  std::erase_if(doomed_, [](Doomed& doomed) {
+    size_t found = 0;
     for (int pass = 0; pass < 20; ++pass)
-      if (kill_all_in(space) == 0) return true;
-    return false;
+      if ((found = kill_all_in(doomed.mount_namespace)) == 0) break;
+    doomed.times_empty = found == 0 ? doomed.times_empty + 1 : 0;
+    return doomed.times_empty == kTimesEmpty;
   });
 }
 

@@ -33,7 +33,7 @@ class Shim {
     StartReport report;
     std::unique_ptr<LogWriter> log;
     std::vector<Fd> cgroup_procs;
-    Fd oom_file;
+    Fd oom_file, kill_file;
     uint64_t oom_kills = 0;  // when it started
   };
   struct Session {  // one connection of the node process, or of `sallyport exec`
@@ -67,7 +67,13 @@ class Shim {
   std::unique_ptr<Lifecycle> lifecycle_;
   std::vector<Container> containers_;
   std::list<Session> sessions_;
-  std::vector<Fd> doomed_;  // mount namespaces of ended containers with processes left
+  // Mount namespaces of ended containers, until they have been seen empty several times: a process
+  // that forks and ends between two looks hides its child from one of them.
+  struct Doomed {
+    Fd mount_namespace;
+    int times_empty = 0;
+  };
+  std::vector<Doomed> doomed_;
   bool started_ = false;
   std::string last_status_;
 };

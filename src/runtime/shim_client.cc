@@ -79,8 +79,8 @@ std::map<pid_t, pid_t> host_pids(pid_t shim) {
   if (!children) return found;
   for (const std::string& word : split(trim(*children), ' ')) {
     auto child = parse_number<pid_t>(std::string_view(word));
-    auto status = child ? read_file("/proc/" + word + "/status", 1 << 16)
-                        : Result<std::string>(fail(Code::kInvalid, ""));
+    if (!child) continue;
+    auto status = read_file("/proc/" + word + "/status", 1 << 16);
     if (!status) continue;
     for (const std::string& line : split(*status, '\n')) {
       if (!line.starts_with("NSpid:")) continue;

@@ -110,6 +110,25 @@ TEST_F(ShimClientTest, TheCommandEndsWithItsCaller) {
   EXPECT_TRUE(wait_for([&] { return !present(); }));
 }
 
+TEST_F(ShimClientTest, ACommandIsCancelled) {
+  std::string uid = running();
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  Fd cancel(ends[0]), caller(ends[1]);
+  auto status = std::async(std::launch::async, [&] {
+    return runtime_->exec(uid, "main", {"sleep", "4243"}, 0, 1, 2, cancel.get());
+  });
+  auto present = [&] {
+    return run(uid, {"sh", "-c", "grep -lz '^4243' /proc/[0-9]*/cmdline"}).first == 0;
+  };
+  ASSERT_TRUE(wait_for(present));
+  caller.reset();
+  auto result = status.get();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kUnavailable);
+  EXPECT_TRUE(wait_for([&] { return !present(); }));
+}
+
 TEST_F(ShimClientTest, TheCommandEndsWithItsContainer) {
   std::string uid = running();
   auto status = std::async(std::launch::async, [&] { return run(uid, {"sleep", "1000"}); });

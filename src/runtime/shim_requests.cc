@@ -61,20 +61,28 @@ codec::Value Shim::handle_start(Message& message) {
     same = plan->containers[i].name == plan_.containers[i].name;
   if (!same || plan->uid != plan_.uid) return refuse("the plan is of another pod");
 
-  // Descriptors come in the order of the containers: `procs` of cgroup.procs, then one to see
-  // kills.
+  // Descriptors come in the order of the containers: `procs` of cgroup.procs, then one to see kills
+  // for lack of memory, then one to kill.
   const std::vector<codec::Value>& cgroups = message.body["cgroups"].items();
   if (cgroups.size() != containers_.size()) return refuse("cgroups do not match the containers");
-  size_t next = 0;
+  std::reverse(message.fds.begin(), message.fds.end());
+  auto take = [&]() {
+    Fd next;
+    if (!message.fds.empty()) {
+      next = std::move(message.fds.back());
+      message.fds.pop_back();
+    }
+    return next;
+  };
   for (size_t i = 0; i < containers_.size(); ++i) {
     int64_t procs = cgroups[i]["procs"].as_int();
-    bool oom = cgroups[i]["oom"].as_bool();
-    if (procs < 0 || next + static_cast<size_t>(procs) + (oom ? 1 : 0) > message.fds.size())
-      return refuse("descriptors are missing");
     containers_[i].cgroup_procs.clear();
-    for (int64_t k = 0; k < procs; ++k)
-      containers_[i].cgroup_procs.push_back(std::move(message.fds[next++]));
-    if (oom) containers_[i].oom_file = std::move(message.fds[next++]);
+    for (int64_t k = 0; k < procs && !message.fds.empty(); ++k)
+      containers_[i].cgroup_procs.push_back(take());
+    if (static_cast<int64_t>(containers_[i].cgroup_procs.size()) != procs)
+      return refuse("descriptors are missing");
+    if (cgroups[i]["oom"].as_bool()) containers_[i].oom_file = take();
+    if (cgroups[i]["kill"].as_bool()) containers_[i].kill_file = take();
   }
   plan_ = std::move(*plan);
   if (Status made = make_volumes(plan_, layout::kVolumes); !made)

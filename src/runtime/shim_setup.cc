@@ -70,7 +70,9 @@ Result<HostMounts> take_host_mounts(const Plan& plan, const std::string& state_p
     taken.exposed.push_back(std::move(mount));
   }
   for (const auto& [host, target] : plan.extra) {
-    SP_TRY(Fd mount, clone_host_path(host, "mount " + host + " at " + target));
+    std::string what = "mount ";
+    what.append(host).append(" at ").append(target);
+    SP_TRY(Fd mount, clone_host_path(host, what));
     taken.exposed.push_back(std::move(mount));
   }
   if (!plan.binary.empty()) {
