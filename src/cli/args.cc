@@ -73,7 +73,7 @@ std::string help_text(const CommandSpec& spec) {
     for (const OptionSpec& option : spec.options) {
       std::string left = option.letter ? std::string("  -") + option.letter + ", " : "      ";
       left += option.name + (option.value.empty() ? "" : " " + option.value);
-      left.resize(std::max<size_t>(left.size() + 2, 32), ' ');
+      left.resize(std::max<size_t>(left.size() + 2, 34), ' ');
       out += left + option.help + "\n";
     }
   }

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -52,40 +53,69 @@ std::string_view log_text(std::string_view line) {
   return line;
 }
 
-int logs(const Args& args) {
+Result<Fd> open_log(const Args& args) {
   Value request = pod_request("logs", parse_pod_name(args.words()[0], args), args);
-  auto client = connect_node(args);
-  if (!client) return print_error(client.error());
-  if (auto sent = client->request(request); !sent) return print_error(sent.error());
+  SP_TRY(admin::Client client, connect_node(args));
+  SP_CHECK_OK(client.request(request));
   while (true) {
-    auto record = client->next();
-    if (!record) return print_error(record.error());
-    if (!*record) break;
+    SP_TRY(std::optional<Value> record, client.next());
+    if (!record) break;
   }
-  std::vector<Fd> fds = client->take_fds();
-  if (fds.empty()) return print_error("the node sent no log");
+  std::vector<Fd> fds = client.take_fds();
+  if (fds.empty()) return fail(Code::kUnavailable, "the node sent no log");
+  return std::move(fds[0]);
+}
+
+bool same_file(const Fd& a, const Fd& b) {
+  struct stat x{}, y{};
+  return ::fstat(a.get(), &x) == 0 && ::fstat(b.get(), &y) == 0 && x.st_dev == y.st_dev &&
+         x.st_ino == y.st_ino;
+}
+
+bool is_gone(const Fd& file) {
+  struct stat st{};
+  return ::fstat(file.get(), &st) == 0 && st.st_nlink == 0;
+}
+
+int logs(const Args& args) {
+  auto log = open_log(args);
+  if (!log) return print_error(log.error());
   bool times = args.has("--timestamps");
   std::string line;
-  char buffer[65536];
-  while (true) {
-    ssize_t n = ::read(fds[0].get(), buffer, sizeof buffer);
+  std::vector<char> buffer(65536);
+  Fd next;  // the file after the one that is read; its turn comes at the end of that
+  for (int idle = 0;;) {
+    ssize_t n = ::read(log->get(), buffer.data(), buffer.size());
     if (n < 0 && errno != EINTR) return print_error(std::string("log: ") + ::strerror(errno));
-    if (n <= 0) {
-      if (!args.has("--follow")) return kOk;
-      std::cout.flush();
-      // The file grows without telling: look again soon. Ends with the reader of our output.
-      pollfd out{STDOUT_FILENO, 0, 0};
-      if (::poll(&out, 1, 100) > 0 && (out.revents & (POLLERR | POLLHUP))) return kOk;
+    if (n > 0) {
+      idle = 0;
+      for (ssize_t i = 0; i < n; ++i) {
+        char c = buffer[static_cast<size_t>(i)];
+        if (c != '\n') {
+          line += c;
+          continue;
+        }
+        std::cout << (times ? std::string_view(line) : log_text(line)) << '\n';
+        line.clear();
+      }
       continue;
     }
-    for (ssize_t i = 0; i < n; ++i) {
-      if (buffer[i] != '\n') {
-        line += buffer[i];
-        continue;
-      }
-      std::cout << (times ? std::string_view(line) : log_text(line)) << '\n';
-      line.clear();
+    if (!args.has("--follow")) return kOk;
+    if (next) {
+      *log = std::move(next);
+      continue;
     }
+    std::cout.flush();
+    // The file grows without telling: look again soon. Ends with the reader of our output.
+    pollfd out{STDOUT_FILENO, 0, 0};
+    if (::poll(&out, 1, 100) > 0 && (out.revents & (POLLERR | POLLHUP))) return kOk;
+    // It may have become too large, and another have taken its place; or the pod is gone. While no
+    // node is there to ask, the pod goes on writing.
+    if (++idle % 10 != 0) continue;
+    bool gone = is_gone(*log);
+    auto now = open_log(args);
+    if (now && !same_file(*now, *log)) next = std::move(*now);
+    if (!now && gone) return kOk;
   }
 }
 
@@ -163,7 +193,10 @@ int port_forward(const Args& args) {
             << std::flush;
   while (true) {
     Fd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!accepted) continue;
+    if (!accepted) {
+      ::usleep(100'000);  // too many connections: until some have ended
+      continue;
+    }
     auto peer = forwarded(args, request);
     if (!peer) {
       print_error(peer.error());
@@ -187,7 +220,10 @@ Command exec_command() {
   spec.name = "exec";
   spec.usage = "exec NS/POD [-c CONTAINER] -- COMMAND [ARGUMENT]...";
   spec.summary = "run a command in a container";
-  spec.details = "Exits with the command's status.";
+  spec.details =
+      "Exits with the command's status, 128 + N where signal N has ended it, or 2 where it could "
+      "not\n"
+      "be run. The command is killed when this one is.";
   spec.examples = {
       "sallyport exec attacker/attacker-0 -- curl -m 3 http://model-server.inference:8080/"};
   spec.options = {name_option(), container_option(), namespace_option()};
@@ -200,6 +236,7 @@ Command logs_command() {
   spec.name = "logs";
   spec.usage = "logs [-f] NS/POD [-c CONTAINER]";
   spec.summary = "print what a container has written";
+  spec.details = "With -f until the pod is gone, or this command is ended.";
   spec.examples = {"sallyport logs -f inference/model-server-0"};
   spec.options = {name_option(),
                   container_option(),
@@ -213,12 +250,13 @@ Command logs_command() {
 Command port_forward_command() {
   CommandSpec spec;
   spec.name = "port-forward";
-  spec.usage = "port-forward NS/POD|svc/NS/NAME LOCAL:REMOTE";
+  spec.usage = "port-forward NS/POD|svc/NS/NAME [LOCAL:]REMOTE";
   spec.summary = "reach a pod's port from 127.0.0.1 of this host";
   spec.details =
       "The node itself connects to the pod, as a kubelet would: gate 1 does not judge it.";
-  spec.examples = {"sallyport port-forward svc/api-gateway/gateway 8080:80"};
-  spec.options = {name_option(), container_option(), namespace_option()};
+  spec.examples = {"sallyport port-forward svc/api-gateway/gateway 8080:80",
+                   "sallyport port-forward inference/model-server-0 8080"};
+  spec.options = {name_option(), namespace_option()};
   spec.min_args = spec.max_args = 2;
   return {spec, port_forward};
 }

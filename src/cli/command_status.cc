@@ -96,12 +96,13 @@ int version(const Args& args) {
 Command status_command() {
   CommandSpec spec;
   spec.name = "status";
-  spec.usage = "status [--wait-ready SECONDS] [-o json|yaml]";
+  spec.usage = "status [--wait-ready DURATION] [-o json|yaml]";
   spec.summary = "show the state of the node, and what is wrong";
   spec.examples = {"sallyport status", "sallyport status --wait-ready 60"};
-  spec.options = {name_option(),
-                  {"--wait-ready", 0, "SECONDS", "wait until all pods are ready; exit 1 if not"},
-                  {"--output", 'o', "FORMAT", "json or yaml"}};
+  spec.options = {
+      name_option(),
+      {"--wait-ready", 0, "DURATION", "wait (60, 90s, 2m) until all is ready; exit 1 if not"},
+      {"--output", 'o', "FORMAT", "json or yaml"}};
   return {spec, status};
 }
 
@@ -110,6 +111,8 @@ Command metrics_command() {
   spec.name = "metrics";
   spec.usage = "metrics";
   spec.summary = "print the node's metrics (Prometheus text)";
+  spec.details = "The same text is served at /metrics on the node's address, for pods.";
+  spec.examples = {"sallyport metrics | grep verdicts_total"};
   spec.options = {name_option()};
   return {spec, metrics};
 }
@@ -119,6 +122,7 @@ Command version_command() {
   spec.name = "version";
   spec.usage = "version [-o json|yaml]";
   spec.summary = "print version, layout and schema versions";
+  spec.examples = {"sallyport version -o json"};
   spec.options = {{"--output", 'o', "FORMAT", "json or yaml"}};
   return {spec, version};
 }

@@ -87,14 +87,15 @@ int down(const Args& args) {
 Command up_command() {
   CommandSpec spec;
   spec.name = "up";
-  spec.usage = "up DIR [--name NAME] [--expose PATH[:POD_PATH]]... [--allow-unenforced]";
+  spec.usage = "up DIR [--name NAME] [--expose PATH[:POD_PATH]]... [OPTION]...";
   spec.summary = "run the manifests of a directory as a standalone node, with the gates up";
   spec.details =
       "Reads every *.yaml below DIR, starts the pods as processes in network namespaces of an\n"
       "isolated node, and enforces NetworkPolicy on their traffic. Files are watched: a change is\n"
       "applied at once, an invalid one is reported and changes nothing. Runs until SIGINT or\n"
       "SIGTERM, then removes everything. After kill -9, pods and gate go on, and the next `up`\n"
-      "takes them over.";
+      "takes them over.\n"
+      "Exits 0 after a clean end, 1 where manifests are refused, 2 where the node cannot start.";
   spec.examples = {"sallyport up examples/ai-pipeline",
                    "sallyport up manifests --metrics-port 9091 --max-connections 1000000",
                    "sallyport up manifests --name test --expose /srv/models"};
@@ -119,7 +120,10 @@ Command down_command() {
   spec.name = "down";
   spec.usage = "down [NAME]";
   spec.summary = "end a run and remove everything of it";
-  spec.details = "Also clears away what a killed node left.";
+  spec.details =
+      "Also clears away what a killed node left. Exits 2 where there is no such run, or where it "
+      "does\n"
+      "not end within a minute.";
   spec.examples = {"sallyport down", "sallyport down test"};
   spec.options = {name_option()};
   spec.max_args = 1;

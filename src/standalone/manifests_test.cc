@@ -64,5 +64,18 @@ TEST(Manifests, WhatIsNamedMustExist) {
   }
 }
 
+TEST(Manifests, ServicesWithImpossibleAddressesAreRefused) {
+  for (const auto& [address, part] : std::vector<std::pair<std::string, std::string>>{
+           {"198.19.0.10", "belongs to Service"}, {"203.0.113.1", "is no Service address"}}) {
+    auto accepted = accept(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
+        "spec: {clusterIP: ADDRESS, ports: [{port: 80}]}\n",
+        {{"ADDRESS", address}});
+    ASSERT_FALSE(accepted) << address;
+    EXPECT_NE(accepted.error().front().to_string().find(part), std::string::npos)
+        << accepted.error().front().to_string();
+  }
+}
+
 }  // namespace
 }  // namespace sallyport::standalone

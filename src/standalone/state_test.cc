@@ -31,6 +31,8 @@ TEST_F(State, ComesBackAsItWas) {
   pod.link = "sp10";
   pod.ifindex = 44;
   pod.stopping = true;
+  pod.prepared = true;
+  pod.references = {{"ConfigMap/c", "12ab"}, {"Secret/s", "34cd"}};
   state.pods.push_back(pod);
   ASSERT_TRUE(save_state(path_, state));
   auto back = load_state(path_);
@@ -42,6 +44,8 @@ TEST_F(State, ComesBackAsItWas) {
   EXPECT_EQ(back->pods[0].v6, pod.v6);
   EXPECT_EQ(back->pods[0].ifindex, 44);
   EXPECT_TRUE(back->pods[0].stopping);
+  EXPECT_TRUE(back->pods[0].prepared);
+  EXPECT_EQ(back->pods[0].references, pod.references);
 }
 
 TEST_F(State, ToldApartFromNoStateAndFromOtherVersions) {

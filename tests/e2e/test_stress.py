@@ -29,6 +29,11 @@ def threads(pid):
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
+def unique(name):
+    """So that the tests can run several times at once."""
+    return f"{name}-{os.getpid()}"
+
+
 class Stress(unittest.TestCase):
     def node(self, name, **files):
         node = Node(name, {"base.yaml": BASE, **files})
@@ -54,7 +59,7 @@ class Stress(unittest.TestCase):
             return got
 
     def test_kill_9_at_any_moment(self):
-        name = "e2e-kill9"
+        name = unique("e2e-kill9")
         seed = int(os.environ.get("SALLYPORT_SEED", random.randrange(1 << 30)))
         print(f"test_kill_9_at_any_moment: SALLYPORT_SEED={seed}", flush=True)
         chance = random.Random(seed)
@@ -87,7 +92,7 @@ class Stress(unittest.TestCase):
                    what=f"the clean-up (seed {seed}, {leftovers(name)[0]})")
 
     def test_many_changes_leave_no_trace(self):
-        name = "e2e-churn"
+        name = unique("e2e-churn")
         node = self.node(name, **{"policy.yaml": POLICY}).start()
         pid = node.process.pid
         self.assertEqual(node.exec("shop/friend", *CURL).returncode, 0)
@@ -111,7 +116,7 @@ class Stress(unittest.TestCase):
                    seconds=5, what="as many descriptors and threads as before")
 
     def test_a_half_written_file_does_not_count(self):
-        node = self.node("e2e-half", **{"policy.yaml": POLICY}).start()
+        node = self.node(unique("e2e-half"), **{"policy.yaml": POLICY}).start()
         before = node.status()["generation"]
         # In place, as `cp` and many editors write: emptied first. An empty file is a valid one.
         with open(node.dir / "policy.yaml", "w") as file:
@@ -124,7 +129,7 @@ class Stress(unittest.TestCase):
         self.assertEqual(node.status()["generation"], before, "the policy was there all the time")
 
     def test_the_directory_may_go_and_come_back(self):
-        node = self.node("e2e-dir", **{"policy.yaml": POLICY}).start()
+        node = self.node(unique("e2e-dir"), **{"policy.yaml": POLICY}).start()
         away = node.dir.with_suffix(".away")
         node.dir.rename(away)
         eventually(self, lambda: node.status()["rejectedChange"], what="the rejection")
@@ -137,7 +142,7 @@ class Stress(unittest.TestCase):
         self.assertFalse(node.status()["rejectedChange"])
 
     def test_services_in_conflict_are_refused_whole(self):
-        node = self.node("e2e-conflict", **{"policy.yaml": POLICY}).start()
+        node = self.node(unique("e2e-conflict"), **{"policy.yaml": POLICY}).start()
         clash = "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: shop}\n" \
                 "spec: {clusterIP: 198.19.0.10, ports: [{port: 1}]}\n"
         node.write("clash.yaml", clash)
@@ -146,7 +151,7 @@ class Stress(unittest.TestCase):
         self.assertTrue(node.status()["ready"])
 
     def test_changed_config_is_told(self):
-        node = self.node("e2e-stale").start()
+        node = self.node(unique("e2e-stale")).start()
         self.assertFalse([w for w in node.status()["warnings"] if "ConfigMap/program" in w])
         node.write("base.yaml", BASE.replace('print("serving"', 'print("serving again"'))
         eventually(self, lambda: [w for w in node.status()["warnings"]
@@ -158,7 +163,7 @@ class Stress(unittest.TestCase):
                                       if "ConfigMap/program" in w], what="the end of the warning")
 
     def test_a_pod_whose_shim_is_killed_is_made_anew(self):
-        node = self.node("e2e-shim").start()
+        node = self.node(unique("e2e-shim")).start()
         uid = node.pod("shop", "friend")["metadata"]["uid"]
         shim = json.loads(pathlib.Path(
             f"/run/sallyport/{node.name}/pods/{uid}/shim.json").read_text())["pid"]
@@ -167,8 +172,32 @@ class Stress(unittest.TestCase):
                    node.pod("shop", "friend")["metadata"]["uid"] != uid, what="a new pod")
         self.assertEqual(node.exec("shop/friend", *CURL).returncode, 0)
 
+    def test_a_job_that_fails_once_is_ready_in_the_end(self):
+        job = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: twice, namespace: shop}
+spec:
+  backoffLimit: 2
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: main
+          image: shell
+          command: [/bin/sh, -c, 'test "$(hostname)" != twice-0']
+"""
+        node = self.node(unique("e2e-job"), **{"job.yaml": job}).start()
+        phases = lambda: {p["metadata"]["name"]: p["status"]["phase"] for p in node.get("pods")
+                          if p["metadata"]["name"].startswith("twice")}
+        expected = {"twice-0": "Failed", "twice-0-r1": "Succeeded"}
+        eventually(self, lambda: phases() == expected, what="the second attempt")
+        self.assertEqual(node.run("status", "--wait-ready", "10").returncode, 0)
+        time.sleep(1)
+        self.assertEqual(phases(), expected, "what has ended stays as it is")
+
     def test_garbage_on_the_control_socket(self):
-        node = self.node("e2e-garbage").start()
+        node = self.node(unique("e2e-garbage")).start()
         path = f"/run/sallyport/{node.name}/admin.sock"
         pid = node.process.pid
         time.sleep(0.5)  # the last client of the start is gone
@@ -194,10 +223,12 @@ class Stress(unittest.TestCase):
                    what="closed descriptors")
 
     def test_a_hanging_command_ends_with_its_client_and_with_the_node(self):
-        node = self.node("e2e-hang").start()
+        node = self.node(unique("e2e-hang")).start()
         pid = node.process.pid
         time.sleep(0.5)  # the last client of the start is gone
         before = threads(pid), descriptors(pid)
+
+        marks = [f"{90000 + i}.{os.getpid()}" for i in range(2)]
 
         def hang(marker):
             process = subprocess.Popen([BINARY, "exec", "--name", node.name, "shop/friend", "--",
@@ -218,23 +249,23 @@ class Stress(unittest.TestCase):
                     pass
             return False
 
-        first = hang("98761.5")
+        first = hang(marks[0])
         first.kill()
-        eventually(self, lambda: not running("98761.5"), what="the end of the command")
+        eventually(self, lambda: not running(marks[0]), what="the end of the command")
         eventually(self, lambda: (threads(pid), descriptors(pid)) == before or
                    self.fail(f"{before} before, {(threads(pid), descriptors(pid))} now"),
                    what="the end of its thread")
-        second = hang("98762.5")
+        second = hang(marks[1])
         begin = time.monotonic()
         node.process.send_signal(signal.SIGTERM)
         self.assertEqual(node.process.wait(20), 0)
         self.assertLess(time.monotonic() - begin, 15)
         # The pod ended under it: either the shell's 128 + SIGKILL, or an error that says so.
         self.assertIn(second.wait(10), (137, 143, 2))
-        self.assertFalse(running("98762.5"))
+        self.assertFalse(running(marks[1]))
 
     def test_only_root_may_speak_to_the_node(self):
-        node = self.node("e2e-root").start()
+        node = self.node(unique("e2e-root")).start()
         run = pathlib.Path(f"/run/sallyport/{node.name}")
         self.assertEqual((run / "admin.sock").stat().st_mode & 0o777, 0o600)
         nobody = pwd.getpwnam("nobody")
@@ -265,7 +296,7 @@ class Stress(unittest.TestCase):
         self.assertIn("only root may use this socket", done.stdout, done.stderr)
 
     def test_down_while_it_starts(self):
-        name = "e2e-early"
+        name = unique("e2e-early")
         node = self.node(name).start(ready=0)
         eventually(self, lambda: os.path.exists(f"/run/sallyport/{name}.lock"), what="the start")
         self.assertEqual(cli("down", name).returncode, 0)
