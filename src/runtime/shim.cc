@@ -257,9 +257,8 @@ void Shim::exec_ended(Session& session, int status) {
 
 void Shim::kill_leftovers() {
   std::erase_if(doomed_, [](Doomed& doomed) {
-    size_t found = 0;
-    for (int pass = 0; pass < 20; ++pass)
-      if ((found = kill_all_in(doomed.mount_namespace)) == 0) break;
+    size_t found = 1;
+    for (int pass = 0; pass < 20 && found > 0; ++pass) found = kill_all_in(doomed.mount_namespace);
     doomed.times_empty = found == 0 ? doomed.times_empty + 1 : 0;
     return doomed.times_empty == kTimesEmpty;
   });
