@@ -1,6 +1,7 @@
 // The decision about single packets and connections, through the twin: every reason, both families.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "gate/compiled_builder.h"
@@ -179,6 +180,120 @@ TEST_P(Decision, SpoofedSourcesAreDropped) {
 TEST_P(Decision, UnknownPodAddressesAreDenied) {
   EXPECT_EQ(send(udp(client, 4000, unknown, 1), client, unknown).reason, SP_DENY_UNKNOWN_POD);
   EXPECT_EQ(send(udp(outside, 4000, unknown, 1), outside, unknown).reason, SP_DENY_UNKNOWN_POD);
+}
+
+struct Broken {
+  const char* what;
+  Bytes packet;
+  uint8_t reason;
+};
+
+TEST_P(Decision, MalformedPacketsAreDropped) {
+  const Ip &c = client.address(six()), &s = server.address(six());
+  const Bytes good = tcp(client, 4000, server, 8080, kSyn);
+  const size_t header = six() ? 40 : 20;
+  std::vector<Broken> cases;
+  for (size_t size = 0; size < header + 16; ++size)
+    cases.push_back({"cut short", Bytes(good.begin(), good.begin() + static_cast<long>(size)),
+                     SP_DENY_MALFORMED});
+  Bytes bytes = good;
+  bytes[0] = static_cast<uint8_t>(six() ? 0x45 : 0x65);
+  cases.push_back({"the other family's version", bytes, SP_DENY_MALFORMED});
+  bytes = good;
+  bytes[header + 12] = 4 << 4;
+  cases.push_back({"a TCP header of 16 bytes", bytes, SP_DENY_MALFORMED});
+  cases.push_back({"UDP without its header", ip_packet(c, s, 17, Bytes(7)), SP_DENY_MALFORMED});
+  cases.push_back(
+      {"ICMP without its header", ip_packet(c, s, six() ? 58 : 1, Bytes(7)), SP_DENY_MALFORMED});
+  cases.push_back(
+      {"the other family's ICMP", ip_packet(c, s, six() ? 1 : 58, Bytes(64)), SP_DENY_MALFORMED});
+  if (six()) {
+    IpOptions many;
+    many.first_next = 60;
+    for (int i = 0; i < 9; ++i) many.extensions = many.extensions + Bytes{60, 0, 1, 4, 0, 0, 0, 0};
+    cases.push_back(
+        {"nine extension headers", udp_packet(c, 1, s, 8080, {}, many), SP_DENY_MALFORMED});
+    IpOptions routing;
+    routing.first_next = 43;
+    routing.extensions = {17, 0, 0, 1, 0, 0, 0, 0};
+    cases.push_back({"a source route with a segment left", udp_packet(c, 1, s, 8080, {}, routing),
+                     SP_DENY_MALFORMED});
+    IpOptions fragment;
+    fragment.first_next = 44;
+    fragment.extensions = {17, 0, 0, 8, 0, 0, 0, 1};
+    cases.push_back({"a fragment", udp_packet(c, 1, s, 8080, {}, fragment), SP_DENY_FRAGMENT});
+    fragment.extensions[3] = 1;
+    cases.push_back(
+        {"a first fragment", udp_packet(c, 1, s, 8080, {}, fragment), SP_DENY_FRAGMENT});
+    // An address that would pass for the IPv4 one.
+    bytes = good;
+    std::copy(client.v4.bytes.begin(), client.v4.bytes.end(), bytes.begin() + 8);
+    cases.push_back({"a mapped source", bytes, SP_DENY_MALFORMED});
+    bytes = good;
+    std::copy(server.v4.bytes.begin(), server.v4.bytes.end(), bytes.begin() + 24);
+    cases.push_back({"a mapped destination", bytes, SP_DENY_MALFORMED});
+  } else {
+    IpOptions fragment;
+    fragment.fragment = 0x2000;
+    cases.push_back(
+        {"a first fragment", udp_packet(c, 1, s, 8080, {}, fragment), SP_DENY_FRAGMENT});
+    fragment.fragment = 10;
+    cases.push_back({"a last fragment", udp_packet(c, 1, s, 8080, {}, fragment), SP_DENY_FRAGMENT});
+    bytes = good;
+    bytes[0] = 0x44;
+    cases.push_back({"a header of 16 bytes", bytes, SP_DENY_MALFORMED});
+    bytes[0] = 0x4f;
+    cases.push_back({"a header past the end", bytes, SP_DENY_MALFORMED});
+  }
+  for (const auto& one : cases) {
+    const auto verdict = send(one.packet, client, server);
+    EXPECT_FALSE(verdict.accept) << one.what << ", " << one.packet.size() << " bytes";
+    EXPECT_EQ(verdict.reason, one.reason) << one.what << ", " << one.packet.size() << " bytes";
+  }
+}
+
+TEST_P(Decision, ExtensionHeadersAndOptionsAreReadThrough) {
+  IpOptions options;
+  if (six()) {
+    options.first_next = 0;
+    options.extensions = {60, 0, 1, 4, 0, 0, 0, 0,   // hop-by-hop
+                          51, 1, 1, 4, 0, 0, 0, 0,   // destination options of 16 bytes
+                          0,  0, 0, 0, 0, 0, 0, 0,   //
+                          44, 1, 0, 0, 0, 0, 0, 0,   // authentication of 12 bytes
+                          0,  0, 0, 0,               //
+                          17, 0, 0, 0, 0, 0, 0, 1};  // an atomic fragment
+  } else {
+    options.options = Bytes(40, 1);
+  }
+  const Ip &c = client.address(six()), &s = server.address(six());
+  EXPECT_TRUE(send(udp_packet(c, 1, s, 8080, {}, options), client, server).accept);
+  EXPECT_EQ(send(udp_packet(c, 1, s, 8091, {}, options), client, server).reason, SP_DENY_POLICY);
+}
+
+TEST_P(Decision, NeighbourDiscoveryBelongsToTheLink) {
+  if (!six()) {  // IPv4 has ARP, which never comes here; ICMP of these numbers is ICMP
+    EXPECT_NE(send_local(icmp_packet(client.v4, node.v4, 135, 0, Bytes(20)), client).reason,
+              SP_NEIGHBOUR);
+    return;
+  }
+  IpOptions last;
+  last.ttl = 255;
+  const Ip link = ip("fe80::1234"), nobody = ip("::"), all = ip("ff02::1");
+  const auto local = [&](const Ip& from, uint8_t type, const IpOptions& options) {
+    return send_local(icmp_packet(from, all, type, 0, Bytes(20), options), client).reason;
+  };
+  EXPECT_EQ(local(client.v6, 135, last), SP_NEIGHBOUR);
+  EXPECT_EQ(local(link, 136, last), SP_NEIGHBOUR);
+  EXPECT_EQ(local(nobody, 135, last), SP_NEIGHBOUR);
+  EXPECT_EQ(local(nobody, 143, IpOptions{}), SP_NEIGHBOUR);
+  EXPECT_EQ(local(server.v6, 136, last), SP_DENY_SPOOFED);
+  EXPECT_EQ(local(link, 134, last), SP_DENY_NEIGHBOUR);
+  EXPECT_EQ(local(link, 137, last), SP_DENY_NEIGHBOUR);
+  EXPECT_EQ(local(link, 135, IpOptions{}), SP_DENY_NEIGHBOUR);  // it has come from afar
+  // Link-local is for discovery alone, and discovery is never forwarded.
+  EXPECT_EQ(send_local(udp_packet(link, 1, node.v6, 9090), client).reason, SP_DENY_SPOOFED);
+  EXPECT_EQ(send(icmp_packet(client.v6, server.v6, 135, 0, Bytes(20), last), client, server).reason,
+            SP_DENY_NEIGHBOUR);
 }
 
 TEST_P(Decision, ServicesThatWereNotTranslatedAreDenied) {

@@ -88,6 +88,10 @@ struct sp_env {
   std::vector<sp_event> events;
 };
 
+static inline int sp_parse_packet(const sp_reader* reader, __u32 family, sp_packet* p) {
+  return sp_parse(reader, family, p);
+}
+
 static inline __u64 sp_generation(sp_env* env) {
   return env->generation;
 }

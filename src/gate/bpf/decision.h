@@ -614,7 +614,7 @@ static inline int sp_decide(struct sp_env* env, const struct sp_reader* reader, 
     f->reason = SP_NODE;
     return 1;
   }
-  reason = sp_parse(reader, f->at.family, &f->packet);
+  reason = sp_parse_packet(reader, f->at.family, &f->packet);
   if (reason) return sp_drop(env, f, (__u32)reason);
   if (sp_generation(env) == 0) return sp_drop(env, f, SP_DENY_NOT_PROGRAMMED);
   if (f->packet.kind == SP_KIND_FLOW) {

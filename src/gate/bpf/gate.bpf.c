@@ -313,7 +313,6 @@ struct {
 SEC("netfilter")
 int sallyport_gate(struct bpf_nf_ctx* ctx) {
   const struct nf_hook_state* state = ctx->state;
-  struct sk_buff* skb = ctx->skb;
   struct sp_reader reader;
   struct sp_env env;
   struct sp_flow flow;
@@ -338,16 +337,13 @@ int sallyport_gate(struct bpf_nf_ctx* ctx) {
   flow.at.out = 0;
   flow.at.reply = 0;
   if (flow.at.local) {
-    __u32 info = (__u32)skb->_nfct & SP_CT_INFO_MASK;
+    __u32 info = (__u32)ctx->skb->_nfct & SP_CT_INFO_MASK;
     flow.at.reply = info == SP_CT_ESTABLISHED_REPLY || info == SP_CT_RELATED_REPLY;
   } else {
     flow.at.out = state->out ? (__u32)state->out->ifindex : 0;
   }
 #endif
-  reader.skb = skb;
-  reader.data = (__u64)skb->data;
-  reader.length = skb->len;
-  reader.linear = skb->len - skb->data_len;
+  reader.ctx = ctx;
   return sp_decide(&env, &reader, &flow);
 }
 

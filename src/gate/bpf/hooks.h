@@ -21,6 +21,11 @@
 struct sp_env;
 struct sp_flow;
 
+/* sp_parse() of parse.h, perhaps behind a border for the verifier. */
+struct sp_reader;
+struct sp_packet;
+SP_HOOK int sp_parse_packet(const struct sp_reader* reader, __u32 family, struct sp_packet* p);
+
 /* Tables of one generation: the one that the packet read at its start. */
 SP_HOOK __u64 sp_generation(struct sp_env* env);
 SP_HOOK const struct sp_endpoint* sp_find_endpoint(struct sp_env* env,

@@ -104,6 +104,11 @@ static inline int sp_is_unspecified(const struct sp_address* a) {
   return (a->word[0] | a->word[1]) == 0;
 }
 
+static inline int sp_is_mapped(const struct sp_address* a) {
+  return a->word[0] == 0 && (a->word[1] & SP_V4_WORD(0)) == SP_V4_WORD(0) &&
+         (a->word[1] & ~SP_V4_WORD(0xffffffffu)) == 0;
+}
+
 /* The IP header at `offset`. Returns 0 and the offset of what follows it, or a reason. */
 static __attribute__((noinline)) int sp_parse_ip(const struct sp_reader* reader, __u32* offset,
                                                  struct sp_tuple* tuple, __u32 family,
@@ -134,6 +139,8 @@ static __attribute__((noinline)) int sp_parse_ip(const struct sp_reader* reader,
     if (*(const __u8*)&ip.flow >> 4 != 6) return SP_DENY_MALFORMED;
     tuple->source = ip.source;
     tuple->destination = ip.destination;
+    /* ::ffff:a.b.c.d has no place on a wire, and here it would pass for the IPv4 address. */
+    if (sp_is_mapped(&tuple->source) || sp_is_mapped(&tuple->destination)) return SP_DENY_MALFORMED;
     *hop_limit = ip.hop_limit;
     next = ip.next;
     at += sizeof(ip);

@@ -9,6 +9,7 @@
 #include "parse.h"
 
 struct sp_reader {
+  struct bpf_nf_ctx* ctx;
   struct sk_buff* skb;
   __u64 data;
   __u32 length;
@@ -104,6 +105,22 @@ SP_READER int sp_read_extension(const struct sp_reader* reader, __u32 offset,
 SP_READER int sp_read_icmp(const struct sp_reader* reader, __u32 offset,
                            struct sp_icmp_header* out) {
   return sp_icmp_header_slowly(reader, offset, out);
+}
+
+/* Whatever the parser found, the verifier goes on from here with one state. */
+SP_GLOBAL int sp_parse_in_kernel(struct bpf_nf_ctx* ctx, __u32 family, struct sp_packet* p) {
+  struct sp_reader reader;
+  if (!p) return SP_DENY_MALFORMED;
+  reader.ctx = ctx;
+  reader.skb = ctx->skb;
+  reader.data = (__u64)reader.skb->data;
+  reader.length = reader.skb->len;
+  reader.linear = reader.length - reader.skb->data_len;
+  return sp_parse(&reader, family, p);
+}
+
+SP_HOOK int sp_parse_packet(const struct sp_reader* reader, __u32 family, struct sp_packet* p) {
+  return sp_parse_in_kernel(reader->ctx, family, p);
 }
 
 #endif
