@@ -109,10 +109,45 @@ static inline int sp_is_mapped(const struct sp_address* a) {
          (a->word[1] & ~SP_V4_WORD(0xffffffffu)) == 0;
 }
 
+static inline int sp_is_extension(__u8 next) {
+  /* Hop-by-hop, routing, fragment, destination options, authentication. */
+  return next == 0 || next == 43 || next == 44 || next == 60 || next == 51;
+}
+
+/* Past the IPv6 extension headers at *offset; *next becomes the protocol. Returns 0 or a reason. */
+static __attribute__((noinline)) int sp_skip_extensions(const struct sp_reader* reader,
+                                                        __u32* offset, __u8* next) {
+  __u32 at = *offset;
+  __u8 type = *next;
+  int i;
+  for (i = 0; i < SP_MAX_EXTENSIONS; i++) {
+    struct sp_extension_header e;
+    __u32 size;
+    if (!sp_is_extension(type)) {
+      *next = type;
+      *offset = at;
+      return 0;
+    }
+    if (!sp_read_extension(reader, at, &e)) return SP_DENY_MALFORMED;
+    size = ((__u32)e.length + 1) * 8;
+    if (type == 44) {
+      if (SP_HOST16(e.fragment) & 0xfff9) return SP_DENY_FRAGMENT;
+      size = 8;
+    } else if (type == 51) {
+      size = ((__u32)e.length + 2) * 4;
+    } else if (type == 43 && (SP_HOST16(e.fragment) & 0xff)) {
+      return SP_DENY_MALFORMED; /* segments left: the destination is not where it goes */
+    }
+    type = e.next;
+    at += size;
+  }
+  return SP_DENY_MALFORMED;
+}
+
 /* The IP header at `offset`. Returns 0 and the offset of what follows it, or a reason. */
-static __attribute__((noinline)) int sp_parse_ip(const struct sp_reader* reader, __u32* offset,
-                                                 struct sp_tuple* tuple, __u32 family,
-                                                 __u8* hop_limit) {
+static inline __attribute__((always_inline)) int sp_parse_ip(const struct sp_reader* reader,
+                                                             __u32* offset, struct sp_tuple* tuple,
+                                                             __u32 family, __u8* hop_limit) {
   __u32 at = *offset;
   if (family == SP_V4) {
     struct sp_ip4_header ip;
@@ -134,7 +169,6 @@ static __attribute__((noinline)) int sp_parse_ip(const struct sp_reader* reader,
   {
     struct sp_ip6_header ip;
     __u8 next;
-    int i;
     if (!sp_read_ip6(reader, at, &ip)) return SP_DENY_MALFORMED;
     if (*(const __u8*)&ip.flow >> 4 != 6) return SP_DENY_MALFORMED;
     tuple->source = ip.source;
@@ -144,29 +178,13 @@ static __attribute__((noinline)) int sp_parse_ip(const struct sp_reader* reader,
     *hop_limit = ip.hop_limit;
     next = ip.next;
     at += sizeof(ip);
-    for (i = 0; i < SP_MAX_EXTENSIONS; i++) {
-      struct sp_extension_header e;
-      __u32 size;
-      /* Hop-by-hop, routing, fragment, destination options, authentication. */
-      if (next != 0 && next != 43 && next != 44 && next != 60 && next != 51) {
-        tuple->protocol = next;
-        *offset = at;
-        return 0;
-      }
-      if (!sp_read_extension(reader, at, &e)) return SP_DENY_MALFORMED;
-      size = ((__u32)e.length + 1) * 8;
-      if (next == 44) {
-        if (SP_HOST16(e.fragment) & 0xfff9) return SP_DENY_FRAGMENT;
-        size = 8;
-      } else if (next == 51) {
-        size = ((__u32)e.length + 2) * 4;
-      } else if (next == 43 && (SP_HOST16(e.fragment) & 0xff)) {
-        return SP_DENY_MALFORMED; /* segments left: the destination is not where it goes */
-      }
-      next = e.next;
-      at += size;
+    if (sp_is_extension(next)) {
+      int reason = sp_skip_extensions(reader, &at, &next);
+      if (reason) return reason;
     }
-    return SP_DENY_MALFORMED;
+    tuple->protocol = next;
+    *offset = at;
+    return 0;
   }
 }
 
