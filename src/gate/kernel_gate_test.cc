@@ -119,9 +119,7 @@ TEST_F(KernelGate, FragmentsAreJudgedAsTheWhole) {
     EXPECT_FALSE(server.receive(150));
     EXPECT_FALSE(other.receive(50));
     good.send(v6 ? b.v6 : b.v4, 8080, large);
-    const auto got = server.receive(1000);
-    ASSERT_TRUE(got);
-    EXPECT_EQ(got->size(), large.size());
+    EXPECT_EQ(server.receive(1000), large);
   }
   // A last fragment alone never becomes a datagram, and never passes.
   const uint64_t before = drops(SP_DENY_FRAGMENT);

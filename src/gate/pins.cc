@@ -30,7 +30,7 @@ Result<Pins> Pins::open(const std::string& dir) {
   Pins pins(dir);
   SP_TRY(const auto names, list_dir(dir));
   for (const auto& name : names) {
-    if (!name.starts_with(kPrefix) || dir + "/" + name == pins.layout_dir_) continue;
+    if (!name.starts_with(kPrefix) || pins.layout_dir_.ends_with("/" + name)) continue;
     return fail(Code::kConflict,
                 dir + " holds a gate of layout " + name.substr(kPrefix.size()) +
                     ", this binary has layout " + std::to_string(kLayoutVersion) +

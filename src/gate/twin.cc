@@ -7,7 +7,7 @@
 #include "gate/events.h"
 
 // What bpf/parse.h and bpf/hooks.h ask for. The structures belong to this file alone.
-struct sp_reader {
+struct sp_reader {  // NOLINT(readability-identifier-naming)
   std::span<const uint8_t> packet;
 };
 
@@ -66,7 +66,7 @@ struct Entry {
 
 }  // namespace
 
-struct sp_env {
+struct sp_env {  // NOLINT(readability-identifier-naming)
   uint64_t generation = 0;
   uint64_t now = 1'000'000'000;
   sp_limits limits{};
