@@ -25,15 +25,15 @@ MUTANTS = [
      "port.end_port.value_or(port.port->number)", "port.port->number",
      "policy_test", "Np.EndPortIsInclusive"),
     ("NotIn does not match an absent key", "src/k8s/selector.cc",
-     "case Op::kNotIn: return !listed;", "case Op::kNotIn: return present && !listed;",
+     "return !listed;", "return present && !listed;",
      "policy_test", "Np.NotInMatchesWhereTheKeyIsAbsent"),
     ("a named port ignores its protocol", "src/policy/match.cc",
-     "p.name == name && p.protocol == protocol && p.port == port", "p.name == name && p.port == port",
+     "p.protocol == protocol && p.port == port", "(p.protocol == protocol || true) && p.port == port",
      "policy_test", "Np.ANamedPortMustHaveTheProtocolAndExist"),
     ("a namespaceSelector is ignored", "src/policy/match.cc",
      "if (!k8s::matches(*peer.namespace_selector, scene.world->namespace_labels(pod->ns)))",
      "if (false)",
-     "policy_test", "Np.BothSelectorsOfOnePeerMustMatchAndTwoPeersAreAlternatives"),
+     "policy_test", "Conformance.CasesAsWritten"),
     ("a policy selects pods of every namespace", "src/policy/match.cc",
      "} else if (pod->ns != policy_ns) {", "} else if (false && pod->ns != policy_ns) {",
      "policy_test", "Np.APodSelectorAloneMeansTheOwnNamespace"),
@@ -67,12 +67,12 @@ MUTANTS = [
 
 
 def build(target):
-    return subprocess.run(["ninja", "-C", str(WORK / "out"), target], capture_output=True,
+    return subprocess.run(["ninja", "-C", str(WORK / "tree" / "build" / "debug-asan"), target], capture_output=True,
                           text=True).returncode
 
 
 def test(program, name):
-    done = subprocess.run([str(WORK / "out" / program), f"--gtest_filter={name}"], cwd=WORK / "tree",
+    done = subprocess.run([str(WORK / "tree" / "build" / "debug-asan" / program), f"--gtest_filter={name}"], cwd=WORK / "tree",
                           capture_output=True, text=True, timeout=600)
     ran = "[==========] 0 tests" not in done.stdout and "Running 0 tests" not in done.stdout
     return ran, done.returncode
@@ -87,7 +87,7 @@ def main():
         if (ROOT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, tree / name)
-    subprocess.run(["cmake", "--preset", "debug-asan", "-B", str(WORK / "out")], cwd=tree,
+    subprocess.run(["cmake", "--preset", "debug-asan"], cwd=tree,
                    check=True, stdout=subprocess.DEVNULL)
     programs = sorted({m[4] for m in MUTANTS})
     for program in programs:
