@@ -148,6 +148,36 @@ TEST_F(KernelGate, HeadersWithOptionsAreReadThrough) {
   EXPECT_EQ(drops(SP_DENY_POLICY), 1u);
 }
 
+// This kernel may have no SCTP sockets; the gate judges the packets all the same.
+TEST_F(KernelGate, SctpIsJudgedByItsOwnPorts) {
+  CompiledBuilder builder;
+  const auto ingress = builder.deny_set(policy::Direction::kIngress, 100);
+  builder.allow(ingress, 1, 132, 9003, 9003, 101);
+  for (const auto& pod : lab.pods)
+    builder.endpoint(pod.id, {pod.v4, pod.v6}, 0, pod.id == 2 ? ingress : 0);
+  publish(builder);
+  const auto &a = lab.pods[0], &b = lab.pods[1];
+  for (const bool v6 : {false, true}) {
+    const Ip from = v6 ? a.v6 : a.v4, to = v6 ? b.v6 : b.v4;
+    send_raw(a.netns.get(), to, sctp_packet(from, 5000, to, 9003), "eth0");
+    send_raw(a.netns.get(), to, sctp_packet(from, 5000, to, 9004), "eth0");
+    EXPECT_FALSE(tcp(a, b, 9003, v6));
+  }
+  int allowed = 0, denied = 0;
+  for (int i = 0; i < 50 && allowed + denied < 4; ++i) {
+    for (const auto& event : events()) {
+      if (event.protocol != 132) continue;
+      allowed += event.kind == FlowEvent::Kind::kNew && event.ingress_rule == 101 &&
+                 event.destination_port == 9003;
+      denied += event.kind == FlowEvent::Kind::kDenied && event.ingress_rule == 100 &&
+                event.destination_port == 9004;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_EQ(allowed, 2);
+  EXPECT_EQ(denied, 2);
+}
+
 // The path MTU of a flow: the error about its packet comes back through the gate, and the sender
 // learns the smaller MTU from it.
 TEST_F(KernelGate, RelatedErrorsReachTheSender) {

@@ -301,6 +301,20 @@ TEST(KernelTakeover, AfterTheProcessThatOpenedItDied) {
   EXPECT_TRUE(passes());
   EXPECT_FALSE(probe_udp(c.netns.get(), c.v6, b.netns.get(), b.v6, 8080).arrived);
 
+  // Expiry goes on without any process: a connection that has ended leaves the table.
+  EXPECT_TRUE(probe_tcp(a.netns.get(), a.v6, b.netns.get(), b.v6, 8080, 1000));
+  const auto entries = [&] {
+    const auto totals = Pins::open(lab.pin_dir)->get("totals");
+    const uint32_t zero = 0;
+    sp_totals value{};
+    EXPECT_TRUE(totals);
+    EXPECT_EQ(::bpf_map_lookup_elem(totals->get(), &zero, &value), 0);
+    return value.connections;
+  };
+  EXPECT_EQ(entries(), 2u);
+  for (int i = 0; i < 200 && entries() == 2; ++i) std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_EQ(entries(), 1u);
+
   const auto links_of_first = objects_of(lab).links;
   auto opened = open_gate(lab.config());
   ASSERT_TRUE(opened) << opened.error().message;
