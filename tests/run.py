@@ -37,7 +37,7 @@ def gtest(executable, logs):
     code = run([str(executable), "--gtest_color=no"], log, 1500)
     text = log.read_text(errors="replace")
     passed = len(re.findall(r"^\[       OK \]", text, re.M))
-    failed = sorted(set(re.findall(r"^\[  FAILED  \] ([\w/.]+)", text, re.M)))
+    failed = sorted(set(re.findall(r"^\[  FAILED  \] ([\w/]+\.[\w/]+)", text, re.M)))
     skipped = re.findall(r"^\[  SKIPPED \] ([\w/.]+)", text, re.M)
     if skipped:
         failed += [f"{name} (skipped)" for name in sorted(set(skipped))]

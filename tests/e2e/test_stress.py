@@ -270,7 +270,9 @@ spec:
         program = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\n"
                    "try: s.connect(sys.argv[1])\n"
                    "except PermissionError: sys.exit(13)\n"
-                   "s.sendall(b'{\"op\":\"status\"}\\n'); print(s.recv(4096).decode())\n")
+                   "try: s.sendall(b'{\"op\":\"status\"}\\n')\n"
+                   "except BrokenPipeError: pass  # refused before we spoke: the reason waits\n"
+                   "print(s.recv(4096).decode())\n")
 
         def as_nobody(path):
             return subprocess.run(["/usr/bin/python3", "-c", program, str(path)],
