@@ -119,7 +119,7 @@ TEST_F(ProcessRuntimeTest, ReportsChangesOnce) {
 TEST_F(ProcessRuntimeTest, LeftoversOfAContainerEndWithIt) {
   std::string uid = launch(
       request({shell("setsid sleep 1000 & setsid sh -c 'sleep 1000 & sleep 1000' & sleep 0.2"),
-               shell("sleep 1000", "other")}));
+               shell("exec sleep 1000", "other")}));  // a shell may keep a child otherwise
   ASSERT_TRUE(wait_for([&] {
     return state(uid).containers[0].phase == ContainerState::Phase::kTerminated;
   })) << describe(uid);

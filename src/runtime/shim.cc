@@ -21,8 +21,7 @@ namespace sallyport::runtime {
 namespace {
 
 constexpr size_t kMaxSessions = 64;
-// For about a second: on a busy machine a process was seen to escape four looks in a row.
-constexpr int kTimesEmpty = 100;
+constexpr int kTimesEmpty = 4;
 constexpr auto kLeftoverInterval = std::chrono::milliseconds(10);
 
 int64_t wall_ms(const Clock& clock) {
