@@ -29,6 +29,8 @@ struct ObjectMeta {
   std::string uid;
   Labels labels;
   std::map<std::string, std::string> annotations;
+  // As written (RFC 3339, so that text order is time order); empty where the manifest has none.
+  std::string creation_timestamp;
 };
 
 // What all objects have. `raw` is the manifest itself, for output; it is shared, never changed.
@@ -333,12 +335,97 @@ struct Service : Object {
   bool publish_not_ready = false;
 };
 
-// A kind that is known but handled elsewhere (Istio's security kinds) or not at all.
+// --- Istio's security API (security.istio.io v1 = v1beta1) -------------------------------------
+
+// Values as written, with the twin that negates. Both empty: no condition.
+struct MatchValues {
+  std::vector<std::string> values;
+  std::vector<std::string> not_values;
+  [[nodiscard]] bool empty() const { return values.empty() && not_values.empty(); }
+  bool operator==(const MatchValues&) const = default;
+};
+
+struct AuthorizationSource {
+  MatchValues principals;
+  MatchValues request_principals;
+  MatchValues namespaces;
+  MatchValues service_accounts;
+  MatchValues ip_blocks;         // addresses or CIDRs
+  MatchValues remote_ip_blocks;  // likewise
+};
+
+struct AuthorizationOperation {
+  MatchValues hosts;
+  MatchValues ports;
+  MatchValues methods;
+  MatchValues paths;
+};
+
+struct AuthorizationCondition {
+  std::string key;  // "request.headers[x-tenant]"
+  MatchValues match;
+};
+
+struct AuthorizationRule {
+  std::vector<AuthorizationSource> from;   // empty: any source
+  std::vector<AuthorizationOperation> to;  // empty: any operation
+  std::vector<AuthorizationCondition> when;
+  codec::Mark mark;
+};
+
+enum class AuthorizationAction { kAllow, kDeny, kAudit, kCustom };
+
+struct AuthorizationPolicy : Object {
+  Labels selector;               // matchLabels; empty: all workloads in scope
+  bool has_target_refs = false;  // for gateways and waypoints: no workload of ours heeds it
+  AuthorizationAction action = AuthorizationAction::kAllow;
+  std::string provider;  // CUSTOM only
+  bool dry_run = false;  // annotation istio.io/dry-run
+  // No rule: an ALLOW that never matches. A rule without any part matches everything.
+  std::vector<AuthorizationRule> rules;
+};
+
+enum class MutualTlsMode { kUnset, kDisable, kPermissive, kStrict };
+
+struct PeerAuthentication : Object {
+  Labels selector;
+  bool has_selector = false;  // with labels in it
+  MutualTlsMode mode = MutualTlsMode::kUnset;
+  std::map<uint16_t, MutualTlsMode> port_modes;  // by workload port
+};
+
+struct JwtHeader {
+  std::string name;    // as written
+  std::string prefix;  // "Bearer "
+};
+
+struct JwtRule {
+  std::string issuer;
+  std::vector<std::string> audiences;  // empty: not checked
+  std::string jwks;                    // inline; empty: jwks_uri or discovery
+  std::string jwks_uri;
+  std::vector<JwtHeader> from_headers;
+  std::vector<std::string> from_params;
+  std::vector<std::string> from_cookies;
+  std::string output_payload_to_header;
+  std::vector<std::pair<std::string, std::string>> output_claim_to_headers;  // header, claim
+  std::vector<std::string> space_delimited_claims;  // beside scope and permission
+  bool forward_original_token = false;
+};
+
+struct RequestAuthentication : Object {
+  Labels selector;
+  bool has_target_refs = false;
+  std::vector<JwtRule> rules;
+};
+
+// A kind that is known but handled elsewhere or not at all.
 struct OtherObject : Object {};
 
 using AnyObject =
     std::variant<Namespace, ServiceAccount, ConfigMap, Secret, Node, Pod, Deployment, StatefulSet,
-                 Job, Service, NetworkPolicy, ClusterNetworkPolicy, OtherObject>;
+                 Job, Service, NetworkPolicy, ClusterNetworkPolicy, AuthorizationPolicy,
+                 PeerAuthentication, RequestAuthentication, OtherObject>;
 
 inline const Object& base_of(const AnyObject& object) {
   return std::visit([](const auto& o) -> const Object& { return o; }, object);

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include "node/test_world.h"
+#include "world/test_world.h"
 
 namespace sallyport::node {
 namespace {
+
+using world::ip_of;
 
 k8s::Service named(const char* name, std::vector<Ip> ips = {}) {
   k8s::Service service;

@@ -3,10 +3,13 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "node/service_endpoints.h"
+#include "world/service_endpoints.h"
 
 namespace sallyport::node {
 namespace {
+
+using world::service_endpoints;
+using world::ServiceEndpoint;
 
 constexpr const char* kChainPrefixes[] = {"svc-", "ep-"};
 constexpr const char* kAffinityPrefix = "aff-";

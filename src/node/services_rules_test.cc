@@ -4,10 +4,14 @@
 
 #include "net/netns.h"
 #include "net/nft.h"
-#include "node/test_world.h"
+#include "world/test_world.h"
 
 namespace sallyport::node {
 namespace {
+
+using world::ip_of;
+using world::make_pod;
+using world::make_service;
 
 class ServicesRulesTest : public ::testing::Test {
  protected:

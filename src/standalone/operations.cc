@@ -14,7 +14,7 @@
 #include "base/strings.h"
 #include "codec/json.h"
 #include "net/netns.h"
-#include "node/service_endpoints.h"
+#include "world/service_endpoints.h"
 #include "standalone/node.h"
 #include "standalone/views.h"
 
@@ -186,7 +186,7 @@ Result<std::pair<Ip, uint16_t>> forward_target(const Node& node, const Value& re
     if (service->meta.ns != ns || service->meta.name != service_name) continue;
     for (const k8s::ServicePort& p : service->ports) {
       if (p.port != port || p.protocol != k8s::Protocol::kTcp) continue;
-      auto endpoints = node::service_endpoints(*node.world(), *service, p, Family::kV4);
+      auto endpoints = world::service_endpoints(*node.world(), *service, p, Family::kV4);
       if (!endpoints.empty()) return std::pair(endpoints.front().ip, endpoints.front().port);
       return fail(Code::kUnavailable, "Service " + ns + "/" + service_name +
                                           " has no ready endpoint for port " +

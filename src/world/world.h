@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "k8s/mesh_settings.h"
 #include "k8s/objects.h"
 
 namespace sallyport::world {
@@ -21,6 +22,7 @@ struct Endpoint {
   std::string name;
   std::string uid;
   k8s::Labels labels;
+  std::map<std::string, std::string> annotations;
   std::vector<Ip> ips;  // both families
   std::vector<k8s::ContainerPort> ports;
   std::string node;             // spec.nodeName
@@ -49,6 +51,11 @@ class World {
   std::vector<std::shared_ptr<const k8s::NetworkPolicy>> network_policies;         // (ns, name)
   std::vector<std::shared_ptr<const k8s::ClusterNetworkPolicy>> cluster_policies;  // (name)
   std::vector<std::shared_ptr<const k8s::Service>> services;                       // (ns, name)
+  // Istio's security kinds, sorted by (ns, name).
+  std::vector<std::shared_ptr<const k8s::AuthorizationPolicy>> authorization_policies;
+  std::vector<std::shared_ptr<const k8s::PeerAuthentication>> peer_authentications;
+  std::vector<std::shared_ptr<const k8s::RequestAuthentication>> request_authentications;
+  k8s::MeshSettings mesh;
   std::vector<NodeInfo> nodes;
 
   // Sorts, adds the namespaces that are only implied (with their one synthesised label, and their

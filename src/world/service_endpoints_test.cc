@@ -1,10 +1,10 @@
-#include "node/service_endpoints.h"
+#include "world/service_endpoints.h"
 
 #include <gtest/gtest.h>
 
-#include "node/test_world.h"
+#include "world/test_world.h"
 
-namespace sallyport::node {
+namespace sallyport::world {
 namespace {
 
 class ServiceEndpointsTest : public ::testing::Test {
@@ -78,4 +78,4 @@ TEST_F(ServiceEndpointsTest, AMissingTargetPortIsTheServicesOwn) {
 }
 
 }  // namespace
-}  // namespace sallyport::node
+}  // namespace sallyport::world

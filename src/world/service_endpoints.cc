@@ -1,9 +1,9 @@
-#include "node/service_endpoints.h"
+#include "world/service_endpoints.h"
 
 #include <algorithm>
 #include <string_view>
 
-namespace sallyport::node {
+namespace sallyport::world {
 namespace {
 
 bool selects(const k8s::Labels& selector, const k8s::Labels& labels) {
@@ -30,8 +30,7 @@ struct ByNamespace {
 
 }  // namespace
 
-std::vector<ServiceEndpoint> service_endpoints(const world::World& world,
-                                               const k8s::Service& service,
+std::vector<ServiceEndpoint> service_endpoints(const World& world, const k8s::Service& service,
                                                const k8s::ServicePort& port, Family family) {
   std::vector<ServiceEndpoint> found;
   if (service.selector.empty()) return found;
@@ -50,4 +49,4 @@ std::vector<ServiceEndpoint> service_endpoints(const world::World& world,
   return found;
 }
 
-}  // namespace sallyport::node
+}  // namespace sallyport::world

@@ -8,7 +8,7 @@
 #include "k8s/objects.h"
 #include "world/world.h"
 
-namespace sallyport::node {
+namespace sallyport::world {
 
 struct ServiceEndpoint {
   Ip ip;
@@ -20,8 +20,7 @@ struct ServiceEndpoint {
 // run, and are ready (or the Service publishes those that are not); in the order of the world. A
 // named target port is looked up in each pod, by name and protocol; a pod without it is no endpoint
 // of this port. A Service without a selector has none.
-std::vector<ServiceEndpoint> service_endpoints(const world::World& world,
-                                               const k8s::Service& service,
+std::vector<ServiceEndpoint> service_endpoints(const World& world, const k8s::Service& service,
                                                const k8s::ServicePort& port, Family family);
 
-}  // namespace sallyport::node
+}  // namespace sallyport::world

@@ -6,15 +6,15 @@
 
 #include "world/world.h"
 
-namespace sallyport::node {
+namespace sallyport::world {
 
 inline Ip ip_of(const char* text) {
   return Ip::parse(text).value();
 }
 
-inline world::Endpoint make_pod(const std::string& ns, const std::string& name, const char* v4,
-                                const char* v6, const k8s::Labels& labels = {{"app", "web"}}) {
-  world::Endpoint pod;
+inline Endpoint make_pod(const std::string& ns, const std::string& name, const char* v4,
+                         const char* v6, const k8s::Labels& labels = {{"app", "web"}}) {
+  Endpoint pod;
   pod.ns = ns;
   pod.name = name;
   pod.labels = labels;
@@ -34,4 +34,4 @@ inline std::shared_ptr<k8s::Service> make_service(const std::string& ns, const s
   return service;
 }
 
-}  // namespace sallyport::node
+}  // namespace sallyport::world

@@ -1,0 +1,34 @@
+// The reference evaluator: AuthorizationPolicy written straight from Istio's documentation, slow
+// and plain. `explain` uses it, and a property test holds the compiled matcher (matcher.h) equal to
+// it.
+//
+// Order: AUDIT (marks only), DENY (any match denies), ALLOW (none: allowed; else one must match).
+// On plain TCP the sidecar's behaviour holds: a rule of an ALLOW policy with an HTTP-only field is
+// dropped, the HTTP-only fields of a DENY or AUDIT rule are ignored and the rest kept.
+#pragma once
+
+#include "authz/decision.h"
+#include "authz/facts.h"
+#include "world/world.h"
+
+namespace sallyport::authz {
+
+// `request` is null for opaque TCP. `workload` is the destination.
+[[nodiscard]] Decision evaluate(const world::World& world, const world::Endpoint& workload,
+                                const ConnectionFacts& connection, const RequestFacts* request);
+
+// The policies that heed the workload, in (ns, name) order.
+[[nodiscard]] std::vector<const k8s::AuthorizationPolicy*> policies_of(
+    const world::World& world, const world::Endpoint& workload);
+
+// For an ALLOW that nothing matched: the rule that came closest and its first clause that failed,
+// in words ("paths: wants /v1/completions, has /props"). Empty where there is none.
+struct NearestRule {
+  std::string policy;
+  int rule = -1;
+  std::string why;
+};
+[[nodiscard]] NearestRule nearest(const world::World& world, const world::Endpoint& workload,
+                                  const ConnectionFacts& connection, const RequestFacts* request);
+
+}  // namespace sallyport::authz
