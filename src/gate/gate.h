@@ -29,6 +29,29 @@ struct EndpointPort {
   int ifindex = 0;  // the node's side of the pod's veth
 };
 
+// On which TCP ports of an endpoint the kernel demands that connections begin as TLS, whatever
+// proxy or pod do. One row speaks about one port; the row with port 0 speaks about every port of
+// the endpoint that has no row of its own. A port without any row is not demanded.
+//
+// So "STRICT, but 9000 is PERMISSIVE and 15020 is excluded" is
+//   {7, 0, true, "inference/default"}, {7, 9000, false, ""}, {7, 15020, false, ""}
+// and "PERMISSIVE, but 8443 is STRICT" is {7, 8443, true, "inference/server"}.
+struct TlsDemand {
+  uint32_t endpoint_id = 0;
+  uint16_t port = 0;  // of the pod; 0: all ports without a row of their own
+  bool demanded = true;
+  std::string policy;  // "namespace/name" of the PeerAuthentication, at most 319 bytes; for events
+};
+
+// What the gate has seen of how a TCP connection began.
+enum class TlsState : uint8_t {
+  kUnknown = 0,      // no payload yet, or no TCP
+  kClientHello = 1,  // the initiator began with a ClientHello, the responder is silent yet
+  kTls = 2,          // ... and the responder answered with a ServerHello or an alert
+  kPlaintext = 3     // anything else
+};
+std::string_view tls_text(TlsState state);  // "unknown", "client hello", "tls", "plaintext"
+
 struct GateConfig {
   std::string pin_dir;            // an existing directory on a bpffs, of this run alone
   int netns_fd = -1;              // the node's network namespace: links attach in it
@@ -63,6 +86,9 @@ struct FlowEvent {
   uint64_t bytes[2] = {0, 0};
   uint32_t repeats = 1;  // denied packets of the tuple that this event stands for
   int ifindex = 0;       // where it came in
+  TlsState tls = TlsState::kUnknown;
+  std::string
+      tls_policy;  // the PeerAuthentication that demands TLS, where the reason is one of TLS
 };
 
 struct GateStats {
@@ -91,8 +117,12 @@ class Gate {
   virtual ~Gate() = default;
 
   // Returns the generation that is now in force: monotonic over the whole life of the pins.
+  // `tls`: the ports that demand TLS, of this generation like everything else; rows about endpoints
+  // that `compiled` does not have are left out. kInvalid: two rows of one port, endpoint 0, or a
+  // demand without a (short enough) name.
   virtual Result<uint64_t> publish(const policy::Compiled& compiled,
-                                   const std::vector<EndpointPort>& ports) = 0;
+                                   const std::vector<EndpointPort>& ports,
+                                   const std::vector<TlsDemand>& tls = {}) = 0;
 
   // Attaches or detaches the links; the tables stay. For tests, benchmarks and removal.
   virtual Status attach() = 0;

@@ -48,8 +48,8 @@ class KernelGate : public Gate {
 
   Status start();
 
-  Result<uint64_t> publish(const policy::Compiled& compiled,
-                           const std::vector<EndpointPort>& ports) override;
+  Result<uint64_t> publish(const policy::Compiled& compiled, const std::vector<EndpointPort>& ports,
+                           const std::vector<TlsDemand>& tls) override;
   Status attach() override { return attach_links(pins_.dir(), program_.get(), config_.netns_fd); }
   Status detach() override { return detach_links(pins_.dir()); }
   [[nodiscard]] int event_fd() const override { return ::ring_buffer__epoll_fd(ring_.get()); }
@@ -113,7 +113,7 @@ Status KernelGate::start_fresh() {
   SP_CHECK_OK(pins_.pin(forget_.get(), "forget"));
   SP_CHECK_OK(pins_.pin(start_.get(), "start"));
   // The first generation knows the ranges and no endpoint: every pod address is denied.
-  const auto first = publish(policy::Compiled{}, {});
+  const auto first = publish(policy::Compiled{}, {}, {});
   if (!first) return std::unexpected(first.error());
   SP_CHECK_OK(attach());
   return pins_.pin(maps_.at("meta").get(), "meta");
@@ -152,7 +152,8 @@ Status KernelGate::upgrade(uint64_t hash) {
 }
 
 Result<uint64_t> KernelGate::publish(const policy::Compiled& compiled,
-                                     const std::vector<EndpointPort>& ports) {
+                                     const std::vector<EndpointPort>& ports,
+                                     const std::vector<TlsDemand>& /*tls*/) {
   const auto begin = std::chrono::steady_clock::now();
   SP_TRY(const Tables tables, build_tables(compiled, ports, config_));
   SP_TRY(const uint64_t before, read_generation(maps_));

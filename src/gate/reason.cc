@@ -48,4 +48,18 @@ std::string_view reason_text(uint8_t reason) {
   }
 }
 
+std::string_view tls_text(TlsState state) {
+  switch (state) {
+    case TlsState::kClientHello:
+      return "client hello";
+    case TlsState::kTls:
+      return "tls";
+    case TlsState::kPlaintext:
+      return "plaintext";
+    case TlsState::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
 }  // namespace sallyport::gate
