@@ -78,8 +78,9 @@ void remove_duplicates(Manifest& out) {
 
 }  // namespace
 
-Manifest load_manifest(const std::string& path) {
+Manifest load_manifest(const std::string& path, ManifestCache* cache) {
   Manifest out;
+  std::map<std::string, ManifestCache::File> seen;
   struct stat st{};
   if (::stat(path.c_str(), &st) != 0) {
     add_error(out, path, fail_errno("cannot be read").error().message);
@@ -112,10 +113,22 @@ Manifest load_manifest(const std::string& path) {
       add_error(out, path, "more than " + std::to_string(kMostBytes) + " bytes of manifests");
       break;
     }
-    Manifest one = parse_manifest(*text, file);
-    std::move(one.objects.begin(), one.objects.end(), std::back_inserter(out.objects));
-    std::move(one.diagnostics.begin(), one.diagnostics.end(), std::back_inserter(out.diagnostics));
+    if (!cache) {
+      Manifest one = parse_manifest(*text, file);
+      std::move(one.objects.begin(), one.objects.end(), std::back_inserter(out.objects));
+      std::move(one.diagnostics.begin(), one.diagnostics.end(),
+                std::back_inserter(out.diagnostics));
+      continue;
+    }
+    auto known = cache->files.find(file);
+    bool same = known != cache->files.end() && known->second.text == *text;
+    Manifest one = same ? std::move(known->second.parsed) : parse_manifest(*text, file);
+    out.objects.insert(out.objects.end(), one.objects.begin(), one.objects.end());
+    out.diagnostics.insert(out.diagnostics.end(), one.diagnostics.begin(), one.diagnostics.end());
+    seen[file] = {std::move(*text), std::move(one)};
   }
+  // Files that are gone are forgotten.
+  if (cache) cache->files = std::move(seen);
   remove_duplicates(out);
   return out;
 }

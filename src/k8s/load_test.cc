@@ -47,6 +47,37 @@ TEST_F(Load, ReadsADirectoryInOrderAndSkipsHiddenNames) {
   EXPECT_EQ(base_of(manifest.objects[2]).origin.file, dir_ + "/sub/deeper/c.json");
 }
 
+TEST_F(Load, ACacheGivesWhatTheFilesSayNow) {
+  ManifestCache cache;
+  auto names = [&] {
+    Manifest manifest = load_manifest(dir_, &cache);
+    Manifest fresh = load_manifest(dir_);
+    EXPECT_EQ(manifest.diagnostics.size(), fresh.diagnostics.size());
+    std::string text;
+    for (const AnyObject& object : manifest.objects) text += base_of(object).meta.name + " ";
+    std::string expected;
+    for (const AnyObject& object : fresh.objects) expected += base_of(object).meta.name + " ";
+    EXPECT_EQ(text, expected);
+    return text;
+  };
+  write("a.yaml", namespace_text("one"));
+  write("b.yaml", namespace_text("two"));
+  EXPECT_EQ(names(), "one two ");
+  EXPECT_EQ(names(), "one two ");
+  // Of the same length, so that only the text tells.
+  write("a.yaml", namespace_text("six"));
+  EXPECT_EQ(names(), "six two ");
+  write("b.yaml", namespace_text("two") + "x: [");
+  EXPECT_EQ(names(), "six ");
+  EXPECT_EQ(names(), "six ");
+  write("b.yaml", namespace_text("two"));
+  write("c.yaml", namespace_text("two"));
+  EXPECT_FALSE(load_manifest(dir_, &cache).ok()) << "a duplicate between cached files";
+  ASSERT_EQ(::unlink((dir_ + "/b.yaml").c_str()), 0);
+  EXPECT_EQ(names(), "six two ");
+  EXPECT_EQ(cache.files.size(), 2u);
+}
+
 TEST_F(Load, DuplicatesAreErrorsAtTheSecond) {
   write("a.yaml", "# one\n" + namespace_text("x"));
   write("b.yaml", namespace_text("z") + "---\n" + namespace_text("x"));

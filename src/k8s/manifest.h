@@ -1,6 +1,7 @@
 // Manifests from files: YAML and JSON documents to validated objects, or errors with positions.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,8 +34,18 @@ struct Manifest {
 // All objects of one text. A `kind: List` is unfolded. Never throws, never crashes.
 Manifest parse_manifest(std::string_view text, const std::string& file);
 
+// What the files had the last time: a file with the same text is not parsed again. One owner, one
+// thread.
+struct ManifestCache {
+  struct File {
+    std::string text;
+    Manifest parsed;
+  };
+  std::map<std::string, File> files;  // by path
+};
+
 // FILE, or every *.yaml, *.yml and *.json below DIR (sorted, recursive, no hidden names). Two
 // objects with one kind, namespace and name are an error at the second.
-Manifest load_manifest(const std::string& path);
+Manifest load_manifest(const std::string& path, ManifestCache* cache = nullptr);
 
 }  // namespace sallyport::k8s

@@ -41,7 +41,7 @@ class DirectorySource : public Source {
                "changes of " + dir_ + " are not seen: " + fail_errno("inotify").error().message);
     for (const auto& [wd, path] : before)
       if (!watches_.contains(wd)) ::inotify_rm_watch(fd_.get(), wd);
-    return k8s::load_manifest(dir_);
+    return k8s::load_manifest(dir_, &cache_);
   }
 
   [[nodiscard]] int change_fd() const override { return fd_.get(); }
@@ -126,6 +126,7 @@ class DirectorySource : public Source {
   Fd fd_;
   const Clock& clock_;
   int root_ = -1;
+  k8s::ManifestCache cache_;
   bool lost_ = false;  // the directory at dir_ is not (any more) the one that is watched
   std::map<int, std::string> watches_;  // to the directory's path
   std::map<std::pair<int, std::string>, Monotonic> unsettled_;
