@@ -18,18 +18,29 @@ enum class Reason : uint8_t {
 };
 std::string_view to_string(Reason reason);  // "no policy", "rule", "no ALLOW rule matches", ...
 
-// `policy` points into the compiled form or the world and lives as long as it does.
+// An AuthorizationPolicy by name. Views into the compiled form or the world: they live as long as
+// it does.
+struct PolicyName {
+  std::string_view ns;
+  std::string_view name;
+
+  [[nodiscard]] bool empty() const { return name.empty(); }
+  [[nodiscard]] std::string text() const;  // "ns/name"; empty where there is none
+  bool operator==(const PolicyName&) const = default;
+};
+
 struct Decision {
   bool allow = true;
   Reason reason = Reason::kNoPolicy;
-  std::string_view policy;  // "ns/name"; for kNoAllowMatches one of the ALLOW policies
-  int rule = -1;            // zero-based; -1 where no rule decides
-  bool audited = false;     // an AUDIT rule matched
-  std::string_view audit_policy;
+  PolicyName policy;     // for kNoAllowMatches the first of the ALLOW policies
+  int rule = -1;         // zero-based; -1 where no rule decides
+  bool audited = false;  // an AUDIT rule matched
+  PolicyName audit_policy;
   int audit_rule = -1;
-  // What policies in dry-run would have said; only where there are any.
+  // What would be decided if the policies in dry-run were in force beside the others, and which
+  // policy would decide it; false and empty where no such policy selects the workload.
   bool dry_run_deny = false;
-  std::string_view dry_run_policy;
+  PolicyName dry_run_policy;
 
   bool operator==(const Decision&) const = default;
 };

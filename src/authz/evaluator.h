@@ -7,6 +7,10 @@
 // dropped, the HTTP-only fields of a DENY or AUDIT rule are ignored and the rest kept.
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "authz/decision.h"
 #include "authz/facts.h"
 #include "world/world.h"
@@ -20,6 +24,14 @@ namespace sallyport::authz {
 // The policies that heed the workload, in (ns, name) order.
 [[nodiscard]] std::vector<const k8s::AuthorizationPolicy*> policies_of(
     const world::World& world, const world::Endpoint& workload);
+
+// Why an accepted policy cannot be enforced here: action CUSTOM, a `when` key that is not known, a
+// value that cannot be read. Such a policy denies all that it selects.
+struct Unenforceable {
+  int rule = -1;    // zero-based; -1: the whole policy
+  std::string why;  // "when: key experimental.envoy.filters.x[y] is not supported"
+};
+[[nodiscard]] std::optional<Unenforceable> unenforceable(const k8s::AuthorizationPolicy& policy);
 
 // For an ALLOW that nothing matched: the rule that came closest and its first clause that failed,
 // in words ("paths: wants /v1/completions, has /props"). Empty where there is none.

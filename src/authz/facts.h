@@ -28,8 +28,10 @@ struct HeaderField {
 struct RequestFacts {
   std::string_view method;
   std::string_view path;  // canonical (path.h), without query
-  std::string_view host;  // Host or :authority as sent
-  std::span<const HeaderField> headers;
+  // Canonical, with the query: what `when: request.headers[:path]` compares. Empty: as `path`.
+  std::string_view target;
+  std::string_view host;                 // Host or :authority as sent
+  std::span<const HeaderField> headers;  // without pseudo-headers
   Ip remote_ip;  // the client by trusted hops of x-forwarded-for, else the direct peer
   // A verified token; without one `request_principal` is empty and `claims` null.
   std::string_view request_principal;  // "iss/sub"

@@ -29,7 +29,10 @@ class TokenVerifier {
  public:
   virtual ~TokenVerifier() = default;
   [[nodiscard]] virtual bool empty() const = 0;  // no rule: every request passes without principal
-  [[nodiscard]] virtual TokenResult verify(std::span<const HeaderField> headers,
+  // The method, because a CORS preflight (OPTIONS with Origin and Access-Control-Request-Method)
+  // carries no token and is not asked for one.
+  [[nodiscard]] virtual TokenResult verify(std::string_view method,
+                                           std::span<const HeaderField> headers,
                                            WallTime now) const = 0;
 };
 
