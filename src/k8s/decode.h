@@ -27,6 +27,9 @@ void decode(const Field& root, Job& out);
 void decode(const Field& root, Service& out);
 void decode(const Field& root, NetworkPolicy& out);
 void decode(const Field& root, ClusterNetworkPolicy& out);
+void decode(const Field& root, AuthorizationPolicy& out);
+void decode(const Field& root, PeerAuthentication& out);
+void decode(const Field& root, RequestAuthentication& out);
 void decode(const Field& root, OtherObject& out);
 
 enum class PodOwner { kNone, kDeployment, kStatefulSet, kJob };
@@ -48,5 +51,17 @@ std::vector<EnvFrom> decode_env_from(const Field& field);
 
 // The volumes that this program can make; the others are only checked. `names` gets all.
 std::vector<Volume> decode_volumes(const Field& field, std::set<std::string>& names);
+
+// matchLabels of Istio's workload selector, which has rules of its own for labels.
+Labels decode_workload_selector(const Field& selector);
+// Which workloads one of Istio's policies is for.
+struct IstioScope {
+  Labels labels;                 // empty: all workloads of the namespace (of the mesh, in its root)
+  bool has_target_refs = false;  // gateways and waypoints instead
+};
+// `spec` with selector, targetRef and targetRefs.
+IstioScope decode_istio_scope(const Field& spec);
+// The annotation istio.io/dry-run; an error where it is not a boolean, or not allowed here.
+bool decode_dry_run(const Field& metadata, bool allowed, std::string_view who_has_it);
 
 }  // namespace sallyport::k8s

@@ -38,6 +38,7 @@ void decode_meta(const Field& metadata, ObjectMeta& out) {
   out.name = metadata["name"].text();
   out.ns = metadata["namespace"].text();
   out.uid = metadata["uid"].text();
+  out.creation_timestamp = normal_rfc3339(metadata["creationTimestamp"].text());
   out.labels = decode_labels(metadata["labels"]);
   decode_annotations(metadata["annotations"], out);
 

@@ -130,6 +130,10 @@ void Field::error_at_key(std::string message) const {
   sink_->add(Diagnostic::Severity::kError, key_mark_, path_, std::move(message));
 }
 
+void Field::warning(std::string message) const {
+  sink_->add(Diagnostic::Severity::kWarning, mark_, path_, std::move(message));
+}
+
 std::string quoted(std::string_view text) {
   constexpr size_t kMost = 80;
   if (text.size() <= kMost) return codec::quote_json(text);

@@ -64,6 +64,7 @@ class Field {
 
   void error(std::string message) const;         // at the value
   void error_at_key(std::string message) const;  // at the key
+  void warning(std::string message) const;       // at the value
 
  private:
   Field() = default;

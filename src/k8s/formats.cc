@@ -1,6 +1,9 @@
 #include "k8s/formats.h"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
 #include <numeric>
 #include <utility>
 
@@ -150,6 +153,54 @@ FormatError check_rfc3339(std::string_view text) {
   bool offset = rest.size() == 6 && (rest[0] == '+' || rest[0] == '-') && is_digit(rest[1]) &&
                 is_digit(rest[2]) && rest[3] == ':' && is_digit(rest[4]) && is_digit(rest[5]);
   return offset ? std::nullopt : error;
+}
+
+std::string normal_rfc3339(std::string_view text) {
+  if (check_rfc3339(text)) return "";
+  auto number = [&](size_t at, size_t digits) {
+    return parse_number<int>(text.substr(at, digits)).value_or(0);
+  };
+  using namespace std::chrono;  // NOLINT: the calendar's words
+  // Day 31 of a shorter month is counted on into the next one.
+  sys_seconds time = sys_days{year{number(0, 4)} / month(static_cast<unsigned>(number(5, 2))) / 1} +
+                     days{number(8, 2) - 1} + hours{number(11, 2)} + minutes{number(14, 2)} +
+                     seconds{number(17, 2)};
+  if (!text.ends_with('Z')) {
+    size_t at = text.size() - 6;
+    minutes offset = hours{number(at + 1, 2)} + minutes{number(at + 4, 2)};
+    time += text[at] == '+' ? -offset : offset;
+  }
+  auto day = floor<days>(time);
+  year_month_day date{day};
+  hh_mm_ss clock{time - day};
+  char out[64];
+  std::snprintf(out, sizeof out, "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()));
+  return out;
+}
+
+FormatError check_duration(std::string_view text) {
+  constexpr std::array<std::string_view, 6> kUnits{"ms", "us", "ns", "h", "m", "s"};
+  FormatError error = "expected a time span such as 5s or 1m30s, longer than 0";
+  bool any = false;
+  bool more_than_zero = false;
+  while (!text.empty()) {
+    size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
+    std::string_view number = text.substr(0, digits);
+    bool sound = std::any_of(number.begin(), number.end(), is_digit) &&
+                 std::count(number.begin(), number.end(), '.') <= 1 && number.size() <= 18;
+    if (!sound) return error;
+    text.remove_prefix(digits);
+    auto unit = std::find_if(kUnits.begin(), kUnits.end(),
+                             [&](std::string_view u) { return text.starts_with(u); });
+    if (unit == kUnits.end()) return error;
+    text.remove_prefix(unit->size());
+    any = true;
+    more_than_zero = more_than_zero || number.find_first_of("123456789") != std::string_view::npos;
+  }
+  return any && more_than_zero ? std::nullopt : error;
 }
 
 FormatError check_domain_pattern(std::string_view text) {

@@ -23,6 +23,9 @@ FormatError check_relative_path(std::string_view text);  // not absolute, no "..
 FormatError check_absolute_path(std::string_view text);
 FormatError check_header_name(std::string_view text);  // RFC 9110 token
 FormatError check_rfc3339(std::string_view text);
+// A time that check_rfc3339 accepts as "2026-01-02T03:04:05Z"; empty for one that it does not.
+std::string normal_rfc3339(std::string_view text);
+FormatError check_duration(std::string_view text);        // Go's: "5s", "1m30s"; more than zero
 FormatError check_domain_pattern(std::string_view text);  // ClusterNetworkPolicy: *.example.com
 
 // The name of `words` that is nearest to `text`, where one is near enough to be a slip.

@@ -41,6 +41,12 @@ constexpr std::array kKinds{
     typed<Job>("batch/v1", "Job"),
     typed<NetworkPolicy>("networking.k8s.io/v1", "NetworkPolicy"),
     typed<ClusterNetworkPolicy>("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy", false),
+    typed<AuthorizationPolicy>("security.istio.io/v1", "AuthorizationPolicy"),
+    typed<AuthorizationPolicy>("security.istio.io/v1beta1", "AuthorizationPolicy"),
+    typed<PeerAuthentication>("security.istio.io/v1", "PeerAuthentication"),
+    typed<PeerAuthentication>("security.istio.io/v1beta1", "PeerAuthentication"),
+    typed<RequestAuthentication>("security.istio.io/v1", "RequestAuthentication"),
+    typed<RequestAuthentication>("security.istio.io/v1beta1", "RequestAuthentication"),
     other("v1", "Binding"),
     other("v1", "Endpoints"),
     other("v1", "Event"),
@@ -58,12 +64,6 @@ constexpr std::array kKinds{
     other("networking.k8s.io/v1", "Ingress"),
     other("networking.k8s.io/v1", "IngressClass", false),
     other("networking.k8s.io/v1", "ServiceCIDR", false),
-    other("security.istio.io/v1", "AuthorizationPolicy"),
-    other("security.istio.io/v1", "PeerAuthentication"),
-    other("security.istio.io/v1", "RequestAuthentication"),
-    other("security.istio.io/v1beta1", "AuthorizationPolicy"),
-    other("security.istio.io/v1beta1", "PeerAuthentication"),
-    other("security.istio.io/v1beta1", "RequestAuthentication"),
 };
 
 // Kinds of other groups that have no namespace, so that "default" is not made up for them.

@@ -7,13 +7,14 @@
 
 #include "k8s/field.h"
 #include "k8s/kinds.h"
+#include "k8s/mesh_settings.h"
 
 namespace sallyport::k8s {
 namespace {
 
 using Severity = Diagnostic::Severity;
 
-// API groups whose objects decide about traffic. None of them is enforced here.
+// API groups whose objects decide about traffic. Of them, Istio's three kinds are enforced.
 constexpr std::array<std::string_view, 16> kPolicyGroups{
     "cilium.io",         "projectcalico.org",  "crd.projectcalico.org",
     "kuma.io",           "policy.linkerd.io",  "policy.networking.k8s.io",
@@ -21,6 +22,16 @@ constexpr std::array<std::string_view, 16> kPolicyGroups{
     "k8s.ovn.org",       "networking.k8s.aws", "vpcresources.k8s.aws",
     "networking.gke.io", "neuvector.com",      "kyverno.io",
     "sallyport.dev"};
+
+template <class... Kinds>
+bool is_one_of(const AnyObject& any) {
+  return (std::holds_alternative<Kinds>(any) || ...);
+}
+
+bool is_enforced(const AnyObject& any) {
+  return is_one_of<NetworkPolicy, AuthorizationPolicy, PeerAuthentication, RequestAuthentication>(
+      any);
+}
 
 std::string_view group_of(std::string_view api_version) {
   size_t slash = api_version.find('/');
@@ -94,6 +105,64 @@ void check_policy_object(const Object& object, bool allow, Sink& sink) {
              what + "; remove it, or start with --allow-unenforced to run without it");
 }
 
+// What of Istio's kinds needs a part that the node does not have. Where it is allowed to stay, it
+// fails closed.
+class IstioParts {
+ public:
+  explicit IstioParts(bool allow) : allow_(allow) {}
+
+  void check(const Field& root, const AnyObject& any) const {
+    Field spec = root["spec"];
+    if (std::holds_alternative<AuthorizationPolicy>(any)) authorization(spec);
+    if (std::holds_alternative<RequestAuthentication>(any))
+      for (const Field& rule : spec["jwtRules"].items()) tokens(rule);
+  }
+
+ private:
+  void authorization(const Field& spec) const {
+    constexpr std::string_view kDenied = "the workloads that this policy selects are denied";
+    if (Field action = spec["action"]; action.text() == "CUSTOM")
+      report(action, action.mark(), "action CUSTOM asks an external authorizer", kDenied);
+    for (const Field& rule : spec["rules"].items())
+      for (const Field& when : rule["when"].items())
+        if (Field key = when["key"]; key.text().starts_with("experimental."))
+          report(key, key.mark(), quoted(key.text()) + " is metadata of Envoy's filters", kDenied);
+  }
+
+  void tokens(const Field& rule) const {
+    constexpr std::string_view kRefused = "every token of this rule is refused";
+    bool has_uri = false;
+    for (std::string_view name : {"jwksUri", "jwks_uri"}) {
+      Field uri = rule[name];
+      if (uri.text().empty()) continue;
+      has_uri = true;
+      report(uri, uri.key_mark(), "keys are not fetched; write them into jwks", kRefused);
+    }
+    if (!has_uri && rule["jwks"].text().empty())
+      report(rule["jwks"], rule.mark(),
+             "is missing: keys are not discovered from the issuer; write them into jwks", kRefused);
+    for (std::string_view name : {"fromCookies", "fromParams", "outputClaimToHeaders"}) {
+      Field list = rule[name];
+      if (!list.value().items().empty())
+        report(list, list.key_mark(), std::string(name) + " is not done", kRefused);
+    }
+    if (Field header = rule["outputPayloadToHeader"]; !header.text().empty())
+      report(header, header.key_mark(), "outputPayloadToHeader is not done", kRefused);
+  }
+
+  void report(const Field& field, const codec::Mark& mark, const std::string& what,
+              std::string_view then) const {
+    if (allow_)
+      field.sink().add(Severity::kWarning, mark, field.path(),
+                       what + ", which this node does not support; " + std::string(then));
+    else
+      field.sink().add(Severity::kError, mark, field.path(),
+                       "is refused: " + what + ", which this node does not support");
+  }
+
+  bool allow_;
+};
+
 // Namespaces are where Pod Security admission is switched on, which is not part of the node.
 void check_namespace(const Field& root) {
   for (const Field& label : root["metadata"]["labels"].entries())
@@ -110,7 +179,7 @@ std::vector<Diagnostic> unsupported_by_node(const Manifest& manifest, bool allow
     const Object& object = base_of(any);
     size_t first = out.size();
     Sink sink{object.origin.file, name_of(object), &out, 0, nullptr};
-    if (is_policy(object) && !std::holds_alternative<NetworkPolicy>(any)) {
+    if (is_policy(object) && !is_enforced(any)) {
       check_policy_object(object, allow_unenforced, sink);
     } else if (std::holds_alternative<OtherObject>(any)) {
       sink.add(Severity::kWarning, object.origin.mark, "",
@@ -119,6 +188,7 @@ std::vector<Diagnostic> unsupported_by_node(const Manifest& manifest, bool allow
       Field root(sink, *object.raw, kind->schema);
       walk(root);
       if (std::holds_alternative<Namespace>(any)) check_namespace(root);
+      if (is_enforced(any)) IstioParts(allow_unenforced).check(root, any);
     }
     std::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(),
               [](const Diagnostic& a, const Diagnostic& b) {
@@ -128,6 +198,7 @@ std::vector<Diagnostic> unsupported_by_node(const Manifest& manifest, bool allow
                 return key(a) < key(b);
               });
   }
+  mesh_settings(manifest.objects, out);
   return out;
 }
 

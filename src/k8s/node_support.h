@@ -9,9 +9,10 @@
 namespace sallyport::k8s {
 
 // Errors for what is refused (fields such as hostNetwork: true, Service types, and objects of
-// policy groups that are not enforced), warnings for what is ignored (fields without effect, kinds
-// that are not read). With `allow_unenforced` the objects of policy groups become warnings too. In
-// the order of the objects and of the places in them.
+// policy groups, or parts of Istio's kinds, that are not enforced), warnings for what is ignored
+// (fields without effect, kinds that are not read). With `allow_unenforced` what is not enforced of
+// policies becomes warnings too. In the order of the objects and of the places in them; then what
+// is wrong with the mesh's settings (mesh_settings.h).
 std::vector<Diagnostic> unsupported_by_node(const Manifest& manifest,
                                             bool allow_unenforced = false);
 

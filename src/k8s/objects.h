@@ -29,7 +29,8 @@ struct ObjectMeta {
   std::string uid;
   Labels labels;
   std::map<std::string, std::string> annotations;
-  // As written (RFC 3339, so that text order is time order); empty where the manifest has none.
+  // RFC 3339 in UTC with seconds, so that text order is time order; empty where the manifest has
+  // none.
   std::string creation_timestamp;
 };
 

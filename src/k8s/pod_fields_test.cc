@@ -123,7 +123,6 @@ TEST(PodFields, EveryAppliedFieldIsDecoded) {
                                         "ObjectMeta.selfLink",
                                         "ObjectMeta.resourceVersion",
                                         "ObjectMeta.generation",
-                                        "ObjectMeta.creationTimestamp",
                                         "ObjectMeta.deletionTimestamp",
                                         "ObjectMeta.deletionGracePeriodSeconds",
                                         "ObjectMeta.finalizers",

@@ -12,7 +12,7 @@ struct Index {
 
   Index() {
     for (auto group : {meta_types(), pod_types(), container_types(), volume_types(),
-                       scheduling_types(), workload_types(), service_types(), policy_types()})
+                       scheduling_types(), workload_types(), service_types(), policy_types(), istio_types()})
       for (const TypeSchema& type : group) {
         types.push_back(&type);
         by_name.emplace(type.name, &type);

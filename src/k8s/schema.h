@@ -58,5 +58,6 @@ std::span<const TypeSchema> scheduling_types();
 std::span<const TypeSchema> workload_types();
 std::span<const TypeSchema> service_types();
 std::span<const TypeSchema> policy_types();
+std::span<const TypeSchema> istio_types();
 
 }  // namespace sallyport::k8s

@@ -4,7 +4,6 @@
 #include <string_view>
 
 namespace sallyport::world {
-namespace {
 
 bool selects(const k8s::Labels& selector, const k8s::Labels& labels) {
   return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
@@ -13,7 +12,7 @@ bool selects(const k8s::Labels& selector, const k8s::Labels& labels) {
   });
 }
 
-int target_port(const k8s::ServicePort& port, const world::Endpoint& pod) {
+int target_port(const k8s::ServicePort& port, const Endpoint& pod) {
   if (!port.target_port.is_name())
     return port.target_port.number != 0 ? port.target_port.number : port.port;
   for (const k8s::ContainerPort& offered : pod.ports)
@@ -22,10 +21,12 @@ int target_port(const k8s::ServicePort& port, const world::Endpoint& pod) {
   return 0;
 }
 
+namespace {
+
 // The world's endpoints are sorted by namespace, so those of one are a range.
 struct ByNamespace {
-  bool operator()(const world::Endpoint& pod, std::string_view ns) const { return pod.ns < ns; }
-  bool operator()(std::string_view ns, const world::Endpoint& pod) const { return ns < pod.ns; }
+  bool operator()(const Endpoint& pod, std::string_view ns) const { return pod.ns < ns; }
+  bool operator()(std::string_view ns, const Endpoint& pod) const { return ns < pod.ns; }
 };
 
 }  // namespace

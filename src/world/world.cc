@@ -19,6 +19,9 @@ void World::finish() {
   std::sort(network_policies.begin(), network_policies.end(), by_key);
   std::sort(cluster_policies.begin(), cluster_policies.end(), by_key);
   std::sort(services.begin(), services.end(), by_key);
+  std::sort(authorization_policies.begin(), authorization_policies.end(), by_key);
+  std::sort(peer_authentications.begin(), peer_authentications.end(), by_key);
+  std::sort(request_authentications.begin(), request_authentications.end(), by_key);
 
   auto imply = [&](const std::string& ns) {
     if (namespaces.try_emplace(ns).second) implied_namespaces.push_back(ns);
@@ -26,6 +29,9 @@ void World::finish() {
   for (const Endpoint& endpoint : endpoints) imply(endpoint.ns);
   for (const auto& policy : network_policies) imply(policy->meta.ns);
   for (const auto& service : services) imply(service->meta.ns);
+  for (const auto& policy : authorization_policies) imply(policy->meta.ns);
+  for (const auto& policy : peer_authentications) imply(policy->meta.ns);
+  for (const auto& policy : request_authentications) imply(policy->meta.ns);
   for (auto& [name, labels] : namespaces) labels[kNameLabel] = name;
 
   by_ip_.clear();
@@ -71,6 +77,7 @@ World from_objects(const std::vector<k8s::AnyObject>& objects) {
       endpoint.name = pod->meta.name;
       endpoint.uid = pod->meta.uid;
       endpoint.labels = pod->meta.labels;
+      endpoint.annotations = pod->meta.annotations;
       endpoint.ips = pod->status.pod_ips;
       for (const k8s::Container& container : pod->spec.containers)
         endpoint.ports.insert(endpoint.ports.end(), container.ports.begin(), container.ports.end());
@@ -86,10 +93,21 @@ World from_objects(const std::vector<k8s::AnyObject>& objects) {
       world.cluster_policies.push_back(std::make_shared<k8s::ClusterNetworkPolicy>(*cluster));
     } else if (const auto* service = std::get_if<k8s::Service>(&any)) {
       world.services.push_back(std::make_shared<k8s::Service>(*service));
+    } else if (const auto* authorization = std::get_if<k8s::AuthorizationPolicy>(&any)) {
+      world.authorization_policies.push_back(
+          std::make_shared<k8s::AuthorizationPolicy>(*authorization));
+    } else if (const auto* peer = std::get_if<k8s::PeerAuthentication>(&any)) {
+      world.peer_authentications.push_back(std::make_shared<k8s::PeerAuthentication>(*peer));
+    } else if (const auto* request = std::get_if<k8s::RequestAuthentication>(&any)) {
+      world.request_authentications.push_back(
+          std::make_shared<k8s::RequestAuthentication>(*request));
     } else if (const auto* node = std::get_if<k8s::Node>(&any)) {
       world.nodes.push_back({node->meta.name, node->meta.labels, node->addresses});
     }
   }
+  // Wrong settings have been refused or reported where the objects were read.
+  std::vector<k8s::Diagnostic> ignored;
+  world.mesh = k8s::mesh_settings(objects, ignored);
   world.finish();
   return world;
 }
