@@ -145,7 +145,12 @@ TEST_F(NetworkTest, ATakeoverFindsEverythingAsItWas) {
   TestClient stream = connect_from(a.netns.get(), SOCK_STREAM, b.addresses.v4, 8080);
   ASSERT_EQ(stream.error, 0);
   k8s::Service service;
-  service.meta = {.name = "web", .ns = "shop", .uid = {}, .labels = {}, .annotations = {}};
+  service.meta = {.name = "web",
+                  .ns = "shop",
+                  .uid = {},
+                  .labels = {},
+                  .annotations = {},
+                  .creation_timestamp = {}};
   auto ips = network_->assign_cluster_ips(service);
   ASSERT_TRUE(ips);
 
