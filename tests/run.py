@@ -28,6 +28,21 @@ def run(command, log, timeout, env=None):
             return -1
 
 
+def make_venv(build):
+    """The pinned clients and servers of the end-to-end tests; made again when the pins change."""
+    pins = (ROOT / "tests/e2e/requirements.txt").read_text()
+    venv = build / "tests-venv"
+    stamp = venv / "requirements.txt"
+    if not stamp.exists() or stamp.read_text() != pins:
+        say("test: installing the clients and servers of the end-to-end tests")
+        subprocess.run(["/usr/bin/python3", "-m", "venv", "--clear", str(venv)], check=True)
+        subprocess.run([str(venv / "bin/pip"), "install", "--quiet", "--no-cache-dir",
+                        "--disable-pip-version-check", "--require-hashes", "--no-deps", "-r",
+                        "tests/e2e/requirements.txt"], cwd=ROOT, check=True)
+        stamp.write_text(pins)
+    return venv
+
+
 def tail(log, lines=60):
     return "\n".join(pathlib.Path(log).read_text(errors="replace").splitlines()[-lines:])
 
@@ -73,7 +88,7 @@ def main():
     logs = build / "logs"
     logs.mkdir(exist_ok=True)
     env = dict(os.environ, SALLYPORT=str(build / "sallyport"),
-               SALLYPORT_SOURCE=str(ROOT))
+               SALLYPORT_SOURCE=str(ROOT), SALLYPORT_VENV=str(make_venv(build)))
 
     parts = [(exe.name, lambda exe=exe: gtest(exe, logs)) for exe in sorted(build.glob("*_test"))]
     for folder, timeout in (("examples/ai-pipeline/tests", 600), ("tests/e2e", 1500)):

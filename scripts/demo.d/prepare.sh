@@ -40,13 +40,8 @@ make_venv() {
 }
 
 build_release() {
-  command -v clang++-19 >/dev/null && command -v cmake >/dev/null && command -v ninja >/dev/null ||
-    scripts/setup
-  [ -e build/release/build.ninja ] || cmake --preset release || {
-    say "some build package is missing; installing all of them"
-    scripts/setup
-    cmake --preset release
-  }
+  scripts/setup
+  [ -e build/release/build.ninja ] || cmake --preset release
   say "building a release (the first time takes some minutes)"
   cmake --build build/release --target sallyport
 }
