@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -98,6 +100,9 @@ struct StatusAnswer {
 
 using ToNode = std::variant<ReadyMessage, RefusedMessage, NeedSockets, MetricsAnswer, StatusAnswer>;
 
+// The two ends of a new channel, close-on-exec and non-blocking.
+Result<std::pair<Fd, Fd>> make_channel();
+
 // Closes what it holds. Not thread-safe.
 class Channel {
  public:
@@ -115,7 +120,8 @@ class Channel {
   Fd socket_;
 };
 
-// A sealed memfd with the content, and its whole content back (at most `most` bytes).
+// A sealed memfd with the content, and its whole content back (at most `most` bytes, else
+// kExhausted; kInvalid: no sealed memfd).
 Result<Fd> to_memfd(std::string_view content, const char* name);
 Result<std::string> from_memfd(const Fd& fd, size_t most);
 
