@@ -42,7 +42,7 @@ struct TlsDescription {
   uint16_t version = 0, cipher = 0, group = 0;
   std::string_view version_name;  // "TLSv1.3"
   std::string_view cipher_name;   // "TLS_AES_128_GCM_SHA256"
-  std::string_view group_name;    // "X25519MLKEM768", "X25519", "secp256r1"
+  std::string_view group_name;    // "X25519MLKEM768", "x25519", "secp256r1"
 };
 
 // How a handshake ended, for counters.

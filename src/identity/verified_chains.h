@@ -3,7 +3,7 @@
 // the peer holds the key is part of each handshake and is never cached).
 #pragma once
 
-#include <openssl/base.h>
+#include <openssl/pool.h>
 
 #include <cstddef>
 #include <memory>
