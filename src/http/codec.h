@@ -111,10 +111,14 @@ class Codec {
   [[nodiscard]] virtual Monotonic deadline() const = 0;  // call on_time() then; kNever
   // Write what is in `out`, then close the connection.
   [[nodiscard]] virtual bool finished() const = 0;
-  [[nodiscard]] virtual bool wants_input() const = 0;  // false: leave bytes in the socket
-  [[nodiscard]] virtual size_t active() const = 0;     // live streams
+  // A tunnel's own direction has ended: write what is in `out`, then end the connection's sending
+  // side (close_notify, FIN) and read on.
+  [[nodiscard]] virtual bool output_ended() const { return false; }
+  // False: leave bytes in the socket. While a request is being answered a server codec reads ahead:
+  // the owner stops at Limits::pipelined_bytes in the input buffer.
+  [[nodiscard]] virtual bool wants_input() const = 0;
+  [[nodiscard]] virtual size_t active() const = 0;  // live streams
   [[nodiscard]] virtual Version version() const = 0;
-  // An HTTP/1 connection that became a tunnel, or a request with a body under way: never reusable.
 };
 
 class ClientCodec : public Codec {

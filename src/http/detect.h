@@ -16,7 +16,8 @@ enum class FirstBytes : uint8_t {
   kTls,       // a TLS record with a ClientHello
   kOther,
 };
-// Decides on at most 40 bytes; never kNeedMore beyond that.
+// Decides on at most 40 bytes; never kNeedMore beyond that. Only a whole and plausible start counts
+// as HTTP/1 (upper-case method, target), because other text protocols have commands as well.
 FirstBytes detect(Bytes bytes);
 
 // A ClientHello's SNI and ALPN names: views into the parser's own copy.
@@ -42,6 +43,7 @@ class ClientHelloParser {
   bool parse_extensions(Bytes bytes);
 
   size_t limit_;
+  size_t taken_ = 0;              // of the buffer: whole records that are in message_
   std::vector<uint8_t> message_;  // the handshake message without record headers
   ClientHello hello_;
 };
