@@ -70,5 +70,23 @@ TEST(Formats, NearestWord) {
   EXPECT_EQ(nearest_word(std::string(100'000, 'x'), words), "");
 }
 
+TEST(Formats, Durations) {
+  for (const char* good : {"5s", "1m30s", "1.5h", "100ms", "0s1ns", ".5s", "1h2m3s4ms5us6ns"})
+    EXPECT_FALSE(check_duration(good)) << good;
+  for (const char* bad : {"", "0s", "5", "s", "-5s", "5 s", "5d", "1..5s", ".s", "1s2", "0.0s",
+                          "99999999999999999999s"})
+    EXPECT_TRUE(check_duration(bad)) << bad;
+}
+
+TEST(Formats, TimesAreBroughtToUtc) {
+  EXPECT_EQ(normal_rfc3339("2026-01-02T03:04:05Z"), "2026-01-02T03:04:05Z");
+  EXPECT_EQ(normal_rfc3339("2024-02-29T00:00:00+00:01"), "2024-02-28T23:59:00Z");
+  EXPECT_EQ(normal_rfc3339("2026-12-31T23:59:59.5-00:01"), "2027-01-01T00:00:59Z");
+  EXPECT_EQ(normal_rfc3339("0000-01-01T00:00:00Z"), "0000-01-01T00:00:00Z");
+  EXPECT_EQ(normal_rfc3339("2026-02-31T00:00:00Z"), "2026-03-03T00:00:00Z");
+  EXPECT_EQ(normal_rfc3339("yesterday"), "");
+  EXPECT_EQ(normal_rfc3339(""), "");
+}
+
 }  // namespace
 }  // namespace sallyport::k8s

@@ -44,6 +44,9 @@ const std::map<std::string, std::string>& macros() {
     add("%job", "batch/v1", "Job");
     add("%np", "networking.k8s.io/v1", "NetworkPolicy");
     add("%cnp", "policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy");
+    add("%ap", "security.istio.io/v1", "AuthorizationPolicy");
+    add("%pa", "security.istio.io/v1", "PeerAuthentication");
+    add("%ra", "security.istio.io/v1", "RequestAuthentication");
     return out;
   }();
   return kMacros;
@@ -160,7 +163,7 @@ TEST_P(Invalid, EveryErrorIsAtItsExactPlace) {
 INSTANTIATE_TEST_SUITE_P(Manifests, Invalid,
                          testing::Values("invalid_yaml.txt", "invalid_objects.txt",
                                          "invalid_policy.txt", "invalid_pods.txt",
-                                         "invalid_workloads.txt"));
+                                         "invalid_workloads.txt", "invalid_istio.txt"));
 
 TEST(Manifest, TheCaseFilesAreLarge) {
   size_t count = 0;
@@ -168,6 +171,7 @@ TEST(Manifest, TheCaseFilesAreLarge) {
                            "invalid_pods.txt", "invalid_workloads.txt"})
     count += read_cases(name).size();
   EXPECT_GE(count, 200u);
+  EXPECT_GE(read_cases("invalid_istio.txt").size(), 60u);
 }
 
 TEST(Manifest, ValidOnesAreReadWithoutDiagnostics) {

@@ -123,8 +123,6 @@ TEST(NodeSupport, ServiceTypes) {
 TEST(NodeSupport, PoliciesThatAreNotEnforcedAreRefusedUnlessAllowed) {
   for (const char* header :
        {"policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy",
-        "security.istio.io/v1\nkind: AuthorizationPolicy",
-        "security.istio.io/v1beta1\nkind: PeerAuthentication",
         "cilium.io/v2\nkind: CiliumNetworkPolicy", "cilium.io/v2\nkind: CiliumCIDRGroup",
         "projectcalico.org/v3\nkind: GlobalNetworkPolicy",
         "crd.projectcalico.org/v1\nkind: NetworkPolicy",
@@ -152,6 +150,97 @@ spec: {tier: Admin, priority: 1, subject: {namespaces: {}}}
   EXPECT_TRUE(
       unsupported("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n")
           .empty());
+}
+
+TEST(NodeSupport, IstiosKindsAreEnforced) {
+  EXPECT_TRUE(unsupported(R"(apiVersion: security.istio.io/v1beta1
+kind: AuthorizationPolicy
+metadata: {name: a}
+spec: {rules: [{when: [{key: source.ip, values: [198.18.0.1]}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: a}
+spec: {mtls: {mode: STRICT}}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: a}
+spec: {jwtRules: [{issuer: a, jwks: '{"keys":[{"kty":"RSA","n":"a","e":"b"}]}', fromHeaders: [{name: x}]}]}
+)")
+                  .empty());
+}
+
+TEST(NodeSupport, PartsOfIstiosKindsThatNeedMoreAreRefused) {
+  const std::string text = R"(apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: a}
+spec:
+  action: CUSTOM
+  provider: {name: opa}
+  rules:
+  - when: [{key: "experimental.envoy.filters.x[y]", values: [z]}]
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: r}
+spec:
+  jwtRules:
+  - issuer: a
+  - issuer: b
+    jwksUri: https://b
+  - issuer: c
+    jwks_uri: https://c
+    fromCookies: [c]
+    fromParams: [d]
+    outputPayloadToHeader: e
+    outputClaimToHeaders: [{header: f, claim: g}]
+)";
+  auto lines = unsupported(text);
+  ASSERT_EQ(lines.size(), 9u) << join(lines, "\n");
+  EXPECT_EQ(lines[0],
+            "5:11: AuthorizationPolicy/default/a: spec.action: is refused: action CUSTOM asks an "
+            "external authorizer, which this node does not support");
+  EXPECT_TRUE(lines[1].starts_with(
+      "8:18: AuthorizationPolicy/default/a: spec.rules[0].when[0].key: is refused: "))
+      << lines[1];
+  EXPECT_TRUE(lines[2].starts_with(
+      "15:5: RequestAuthentication/default/r: spec.jwtRules[0].jwks: is refused: is missing"))
+      << lines[2];
+  const std::string rule = "RequestAuthentication/default/r: spec.jwtRules[";
+  EXPECT_TRUE(lines[3].starts_with("17:5: " + rule + "1].jwksUri: is refused: ")) << lines[3];
+  EXPECT_TRUE(lines[4].starts_with("19:5: " + rule + "2].jwks_uri: is refused: ")) << lines[4];
+  EXPECT_TRUE(lines[5].starts_with("20:5: " + rule + "2].fromCookies: is refused: ")) << lines[5];
+  EXPECT_TRUE(lines[6].starts_with("21:5: " + rule + "2].fromParams: is refused: ")) << lines[6];
+  EXPECT_TRUE(lines[7].starts_with("22:5: " + rule + "2].outputPayloadToHeader: is refused: "))
+      << lines[7];
+  EXPECT_TRUE(lines[8].starts_with("23:5: " + rule + "2].outputClaimToHeaders: is refused: "))
+      << lines[8];
+  lines = unsupported(text, true);
+  ASSERT_EQ(lines.size(), 9u);
+  EXPECT_EQ(lines[0],
+            "5:11: AuthorizationPolicy/default/a: spec.action: warning: action CUSTOM asks an "
+            "external authorizer, which this node does not support; the workloads that this policy "
+            "selects are denied");
+  for (const std::string& line : lines) EXPECT_NE(line.find(": warning: "), std::string::npos);
+}
+
+TEST(NodeSupport, TheMeshesSettingsAreCheckedToo) {
+  auto lines = unsupported(R"(apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    trustDomain: Corp
+    enableTracing: true
+)");
+  ASSERT_EQ(lines.size(), 2u) << join(lines, "\n");
+  EXPECT_EQ(lines[0],
+            "5:9: ConfigMap/istio-system/istio: data.mesh.trustDomain: \"Corp\": expected 1 to 255 "
+            "lower-case letters, digits, \".\", \"-\" and \"_\" (line 1, column 14 of the text)");
+  EXPECT_EQ(lines[1],
+            "5:9: ConfigMap/istio-system/istio: data.mesh: warning: fields that are not read and "
+            "have no effect: enableTracing");
 }
 
 TEST(NodeSupport, OtherKindsAreNamedInAWarning) {

@@ -81,6 +81,32 @@ spec:
     - sctp: {destinationPort: {number: 1}}
     - destinationNamedPort: a
 ---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: a, annotations: {a: b}}
+spec:
+  selector: {matchLabels: {a: b}}
+  targetRef: {kind: a}
+  targetRefs: [{name: a}]
+  provider: {name: a}
+  action: CUSTOM
+  rules:
+  - from: [{source: {principals: [a]}}]
+    to: [{operation: {ports: [a]}}]
+    when: [{key: a, values: [b]}]
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: a}
+spec: {selector: {matchLabels: {a: b}}, mtls: {mode: STRICT}, portLevelMtls: {80: {mode: STRICT}}}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: a}
+spec:
+  targetRefs: [{name: a}]
+  jwtRules: [{issuer: a, fromHeaders: [{name: a}], outputClaimToHeaders: [{header: a}]}]
+---
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: c}
@@ -134,8 +160,10 @@ TEST(PodFields, EveryAppliedFieldIsDecoded) {
                                         "OwnerReference.blockOwnerDeletion"};
   const std::set<std::string> status_shown{"phase", "podIP", "podIPs", "hostIP", "hostIPs"};
   std::set<std::string> seen = looked_at();
-  for (std::string_view root : {"Pod", "Deployment", "StatefulSet", "Job", "Service",
-                                "NetworkPolicy", "ClusterNetworkPolicy", "ConfigMap", "Secret"}) {
+  for (std::string_view root :
+       {"Pod", "Deployment", "StatefulSet", "Job", "Service", "NetworkPolicy",
+        "ClusterNetworkPolicy", "AuthorizationPolicy", "PeerAuthentication",
+        "RequestAuthentication", "ConfigMap", "Secret"}) {
     for (const TypeSchema* type : applied_types(root)) {
       for (const FieldSchema& field : type->fields) {
         if (field.use != Use::kApplied) continue;
