@@ -1,0 +1,475 @@
+#include "proxy/stream.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace sallyport::proxy {
+namespace {
+
+constexpr size_t kScratch = 64 << 10;  // one read or one sealed write
+constexpr int kReadsPerTurn = 4;       // then others get their turn
+constexpr std::chrono::seconds kLinger{5};
+
+}  // namespace
+
+// Whoever has let go of a lingering stream.
+class Stream::Nobody final : public StreamUser {
+ public:
+  void on_data(Bytes) override {}
+  void on_end() override {}
+  void on_failure(StreamFailure, std::string_view) override {}
+  static Nobody& get() {
+    static constinit Nobody nobody;
+    return nobody;
+  }
+};
+
+StreamContext::StreamContext(EventLoop& event_loop, http::BufferPool& buffers,
+                             const http::Limits& all_limits, http::Counters& all_counters)
+    : loop(event_loop),
+      pool(buffers),
+      limits(all_limits),
+      counters(all_counters),
+      in(kScratch + kRecordMost + kRecordHeader),
+      out(TlsRecords::sealed_size(kScratch) + TlsRecords::kKeyUpdateSize + TlsRecords::kAlertSize) {
+}
+
+std::string_view to_string(StreamFailure failure) {
+  switch (failure) {
+    case StreamFailure::kReset:
+      return "connection reset";
+    case StreamFailure::kRefused:
+      return "connection refused";
+    case StreamFailure::kUnreachable:
+      return "destination unreachable";
+    case StreamFailure::kTimeout:
+      return "timed out";
+    case StreamFailure::kTls:
+      return "TLS handshake failed";
+    case StreamFailure::kTruncated:
+      return "TLS ended without close_notify";
+    case StreamFailure::kProtocol:
+      return "TLS record refused";
+  }
+  return "unknown";
+}
+
+void StreamDeleter::operator()(Stream* stream) const {
+  stream->close();
+  stream->context_.loop.retire(std::unique_ptr<Retired>(stream));
+}
+
+Stream::Stream(StreamContext& context, Fd socket, StreamUser& user, Phase phase)
+    : context_(context),
+      user_(&user),
+      socket_(std::move(socket)),
+      phase_(phase),
+      out_(context.pool),
+      sealed_(context.pool),
+      part_(context.pool),
+      timer_([](void* self) { static_cast<Stream*>(self)->on_timer(); }, this) {
+  ++context_.open;
+  const int on = 1;
+  ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+Stream::~Stream() {
+  close();
+}
+
+StreamPtr Stream::adopt(StreamContext& context, Fd socket, StreamUser& user) {
+  StreamPtr stream(new Stream(context, std::move(socket), user, Phase::kOpen));
+  if (!context.loop.add(stream->socket_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *stream))
+    return nullptr;
+  return stream;
+}
+
+StreamPtr Stream::connecting(StreamContext& context, Fd socket, StreamUser& user,
+                             bssl::UniquePtr<SSL> ssl) {
+  StreamPtr stream(new Stream(context, std::move(socket), user, Phase::kConnecting));
+  stream->ssl_ = std::move(ssl);
+  if (!context.loop.add(stream->socket_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *stream))
+    return nullptr;
+  context.loop.arm(stream->timer_, context.limits.connect_time);
+  return stream;
+}
+
+void Stream::set_user(StreamUser& user) {
+  user_ = &user;
+  if (ended_) {
+    end_due_ = true;  // the new user has not heard
+    flush_soon();
+  }
+}
+
+void Stream::close() {
+  if (phase_ == Phase::kClosed) return;
+  phase_ = Phase::kClosed;
+  timer_.cancel();
+  forget();
+  context_.loop.remove(socket_.get(), *this);
+  socket_.reset();
+  --context_.open;
+  out_.clear();
+  sealed_.clear();
+  part_.clear();
+  ssl_.reset();
+  records_.reset();
+}
+
+void Stream::abort() {
+  if (phase_ == Phase::kClosed) return;
+  const linger hard{1, 0};
+  ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  close();
+}
+
+void Stream::fail(StreamFailure failure, std::string_view why) {
+  if (phase_ == Phase::kClosed) return;
+  if (lingering_) {
+    close();
+    context_.loop.retire(std::unique_ptr<Retired>(this));
+    return;
+  }
+  // A reset would overtake an alert that was just sent.
+  if (failure == StreamFailure::kTls || failure == StreamFailure::kProtocol)
+    close();
+  else
+    abort();
+  user_->on_failure(failure, why.empty() ? to_string(failure) : why);
+}
+
+void Stream::pause() {
+  paused_ = true;
+}
+
+void Stream::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  if (readable_) flush_soon();
+}
+
+void Stream::on_io(uint32_t events) {
+  if (phase_ == Phase::kClosed) return;
+  if (phase_ == Phase::kConnecting) {
+    if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) connected();
+    if (phase_ == Phase::kClosed || phase_ == Phase::kConnecting) return;
+  }
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) hung_up_ = true;
+  if ((events & EPOLLOUT) && blocked_) {
+    blocked_ = false;
+    flush();
+    if (phase_ == Phase::kClosed) return;
+  }
+  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    readable_ = true;
+    if (!paused_ || phase_ == Phase::kHandshake)
+      read_some(hung_up_);
+    else if (events & (EPOLLERR | EPOLLHUP)) {
+      // A reset is told even to a user who does not want to read now.
+      int error = 0;
+      socklen_t size = sizeof error;
+      ::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+      if (error != 0) fail(StreamFailure::kReset, std::strerror(error));
+    }
+  }
+}
+
+void Stream::connected() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error == EINPROGRESS) return;
+  if (error != 0) {
+    const StreamFailure what = error == ECONNREFUSED ? StreamFailure::kRefused
+                               : error == ETIMEDOUT  ? StreamFailure::kTimeout
+                               : error == ECONNRESET ? StreamFailure::kReset
+                                                     : StreamFailure::kUnreachable;
+    fail(what, std::strerror(error));
+    return;
+  }
+  if (ssl_) {
+    phase_ = Phase::kHandshake;
+    context_.loop.arm(timer_, context_.limits.handshake_time);
+    SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    handshake({});
+    return;
+  }
+  phase_ = Phase::kOpen;
+  timer_.cancel();
+  user_->on_open();
+}
+
+void Stream::start_tls(bssl::UniquePtr<SSL> ssl, Bytes first) {
+  ssl_ = std::move(ssl);
+  phase_ = Phase::kHandshake;
+  context_.loop.arm(timer_, context_.limits.handshake_time);
+  SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  handshake(first);
+}
+
+// With edges a read that fills less than its buffer has emptied the socket; after a FIN or an error
+// one goes on until the kernel says so.
+void Stream::read_some(bool until_empty) {
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    const size_t kept = part_.size();
+    if (kept != 0) std::memcpy(context_.in.data(), part_.data(), kept);
+    const ssize_t n = ::recv(socket_.get(), context_.in.data() + kept, kScratch, 0);
+    if (n > 0) {
+      read_at_ = context_.loop.fresh_now();
+      part_.clear();
+      if (!take(kept + static_cast<size_t>(n))) return;
+      if (paused_ && phase_ == Phase::kOpen) return;  // readable_ stays: resume() goes on
+      if (static_cast<size_t>(n) < kScratch && !until_empty && !hung_up_) {
+        readable_ = false;
+        return;
+      }
+      continue;
+    }
+    if (n == 0) {
+      readable_ = false;
+      if (lingering_) {
+        ended_ = true;
+        if (finished_ && sealed_.empty()) fail(StreamFailure::kReset, {});
+      } else if (phase_ == Phase::kHandshake) {
+        handshake_failure_ = std::make_unique<identity::HandshakeFailure>(
+            identity::HandshakeFailure{identity::HandshakeResult::kClosed, "closed by the peer"});
+        fail(StreamFailure::kTls, "the peer closed the connection during the handshake");
+      } else if (records_ && !ended_) {
+        fail(StreamFailure::kTruncated, {});
+      } else if (!ended_) {
+        ended_ = true;
+        user_->on_end();
+      }
+      return;
+    }
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      readable_ = false;
+      return;
+    }
+    fail(StreamFailure::kReset, std::strerror(errno));
+    return;
+  }
+  context_.loop.next_turn(*this);  // readable_ is set
+}
+
+bool Stream::take(size_t size) {
+  const std::span<uint8_t> bytes(context_.in.data(), size);
+  if (lingering_) return true;
+  if (phase_ == Phase::kHandshake) {
+    handshake(bytes);
+    return phase_ != Phase::kClosed;
+  }
+  if (records_) return open_records(bytes);
+  bytes_in_ += size;
+  user_->on_data(bytes);
+  return phase_ != Phase::kClosed;
+}
+
+bool Stream::open_records(std::span<uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const TlsRecords::Opened opened = records_->open(bytes);
+    switch (opened.kind) {
+      case TlsRecords::Kind::kNeedMore:
+        part_.append(Bytes(bytes));
+        return true;
+      case TlsRecords::Kind::kData:
+        if (ended_) break;  // after close_notify nothing counts
+        bytes_in_ += opened.plaintext.size();
+        if (!opened.plaintext.empty()) user_->on_data(opened.plaintext);
+        if (phase_ == Phase::kClosed) return false;
+        break;
+      case TlsRecords::Kind::kNothing:
+        if (records_->update_due()) flush_soon();
+        break;
+      case TlsRecords::Kind::kEnd:
+        if (!ended_) {
+          ended_ = true;
+          user_->on_end();
+          if (phase_ == Phase::kClosed) return false;
+        }
+        break;
+      case TlsRecords::Kind::kAlert:
+        fail(StreamFailure::kReset, "the peer sent a TLS alert");
+        return false;
+      case TlsRecords::Kind::kBroken:
+        send_alert(opened.alert);
+        fail(StreamFailure::kProtocol, {});
+        return false;
+    }
+    bytes = bytes.subspan(opened.consumed);
+  }
+  return true;
+}
+
+// Seals and sends what waits. After a short write the rest of the records is kept as it is.
+void Stream::flush() {
+  if (phase_ != Phase::kOpen) {
+    if (phase_ == Phase::kHandshake && !blocked_ && !sealed_.empty())
+      send_now(sealed_.data(), sealed_.size(), &sealed_);
+    return;
+  }
+  bool sent = false;
+  while (!blocked_) {
+    if (!sealed_.empty()) {
+      if (!send_now(sealed_.data(), sealed_.size(), &sealed_)) return;
+      continue;
+    }
+    const bool update = records_ && records_->update_due();
+    if (out_.empty() && !update) break;
+    if (!records_) {
+      const size_t before = out_.size();
+      if (!send_now(out_.data(), out_.size(), &out_)) return;
+      bytes_out_ += before - out_.size();
+      sent = true;
+      continue;
+    }
+    uint8_t* to = context_.out.data();
+    size_t size = update ? records_->seal_key_update(to) : 0;
+    const size_t part = std::min(out_.size(), kScratch);
+    const size_t written = part == 0 ? 0 : records_->seal({out_.data(), part}, to + size);
+    if ((update && size == 0) || (part != 0 && written == 0)) {
+      fail(StreamFailure::kProtocol, "a record could not be sealed");
+      return;
+    }
+    size += written;
+    out_.consume(part);
+    bytes_out_ += part;
+    sent = true;
+    if (finish_ && !finished_ && out_.empty()) {
+      size += records_->seal_alert(1, 0, to + size);
+      finished_ = true;  // the FIN itself follows below
+    }
+    if (!send_now(to, size, nullptr)) return;
+  }
+  if (finish_ && !blocked_ && out_.empty() && sealed_.empty()) send_fin();
+  watch_stall();
+  if (sent && phase_ == Phase::kOpen && !lingering_) user_->on_drained();
+}
+
+// Without `rest` the unsent end is put into sealed_. False: the stream is dead.
+bool Stream::send_now(const uint8_t* data, size_t size, ByteBuffer* rest) {
+  ssize_t n = ::send(socket_.get(), data, size, MSG_NOSIGNAL);
+  if (n < 0) {
+    if (errno == EINTR) {
+      n = 0;
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      n = 0;
+    } else {
+      fail(StreamFailure::kReset, std::strerror(errno));
+      return false;
+    }
+  }
+  const auto taken = static_cast<size_t>(n);
+  if (rest)
+    rest->consume(taken);
+  else if (taken < size)
+    sealed_.append(data + taken, size - taken);
+  if (taken < size) blocked_ = true;
+  return true;
+}
+
+void Stream::send_fin() {
+  if (records_ && !finished_) {
+    finished_ = true;
+    std::array<uint8_t, TlsRecords::kAlertSize> alert;
+    const size_t size = records_->seal_alert(1, 0, alert.data());
+    if (!send_now(alert.data(), size, nullptr) || blocked_) return;
+  }
+  finished_ = true;
+  ::shutdown(socket_.get(), SHUT_WR);
+  finish_ = false;
+  if (lingering_ && ended_) fail(StreamFailure::kReset, {});
+}
+
+void Stream::send_alert(uint8_t description) {
+  if (!records_ || blocked_) return;
+  std::array<uint8_t, TlsRecords::kAlertSize> alert;
+  const size_t size = records_->seal_alert(2, description, alert.data());
+  [[maybe_unused]] ssize_t n = ::send(socket_.get(), alert.data(), size, MSG_NOSIGNAL);
+}
+
+void Stream::finish() {
+  if (finished_ || finish_) return;
+  finish_ = true;
+  flush_soon();
+}
+
+void Stream::on_turn() {
+  if (phase_ == Phase::kClosed) return;
+  if (end_due_) {
+    end_due_ = false;
+    user_->on_end();
+    if (phase_ == Phase::kClosed) return;
+  }
+  if (unsent() != 0 || finish_ || (records_ && records_->update_due())) {
+    flush();
+    if (phase_ == Phase::kClosed) return;
+  }
+  if (readable_ && !paused_) read_some(hung_up_);
+}
+
+// Bytes wait and the peer takes none: a slow reader must not hold memory for ever.
+void Stream::watch_stall() {
+  if (lingering_ || phase_ != Phase::kOpen) return;
+  if (!blocked_) {
+    if (timer_.armed()) timer_.cancel();
+    return;
+  }
+  if (timer_.armed() && stall_mark_ == bytes_out_) return;
+  stall_mark_ = bytes_out_;
+  context_.loop.arm(timer_, context_.limits.write_stall);
+}
+
+void Stream::on_timer() {
+  switch (phase_) {
+    case Phase::kConnecting:
+      context_.counters.add(http::Counter::kConnectTime);
+      fail(StreamFailure::kTimeout, "connecting took too long");
+      break;
+    case Phase::kHandshake:
+      context_.counters.add(http::Counter::kHandshakeTime);
+      fail(StreamFailure::kTimeout, "the TLS handshake took too long");
+      break;
+    case Phase::kOpen:
+      if (!lingering_) context_.counters.add(http::Counter::kWriteStall);
+      fail(StreamFailure::kTimeout, "the peer takes no bytes");
+      break;
+    case Phase::kClosed:
+      break;
+  }
+}
+
+bool Stream::stale() {
+  if (phase_ != Phase::kOpen || ended_ || readable_ || hung_up_) return true;
+  char byte = 0;
+  const ssize_t n = ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+SocketAddress Stream::local_address() const {
+  sockaddr_storage raw{};
+  socklen_t size = sizeof raw;
+  if (::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&raw), &size) != 0) return {};
+  return from_sockaddr(raw).value_or(SocketAddress{});
+}
+
+void Stream::linger(StreamPtr stream) {
+  if (!stream || stream->phase_ != Phase::kOpen) return;
+  Stream* raw = stream.release();
+  raw->user_ = &Nobody::get();
+  raw->lingering_ = true;
+  raw->paused_ = false;
+  raw->end_due_ = false;
+  raw->context_.loop.arm(raw->timer_, kLinger);
+  raw->finish();
+  raw->flush_soon();
+}
+
+}  // namespace sallyport::proxy
