@@ -49,12 +49,13 @@ Result<Svid> EmbeddedAuthority::issue(const SpiffeId& id, std::chrono::seconds t
   if (id.trust_domain != trust_domain_)
     return fail(Code::kInvalid,
                 "\"" + id.to_string() + "\" is not of the trust domain \"" + trust_domain_ + "\"");
-  if (auto parsed = parse_spiffe_id(id.to_string()); !parsed)
-    return fail(Code::kInvalid, parsed.error().message);
+  auto parsed = parse_spiffe_id(id.to_string());
+  if (!parsed) return fail(Code::kInvalid, parsed.error().message);
+  if (*parsed != id) return fail(Code::kInvalid, "\"" + id.path + "\" is no path of a SPIFFE ID");
   if (ttl < std::chrono::seconds(1))
     return fail(Code::kInvalid, "a certificate's lifetime must be at least one second");
   const int64_t seconds = to_posix(now);
-  if (seconds < validity_.not_before || seconds > validity_.not_after)
+  if (seconds < validity_.not_before || seconds >= validity_.not_after)
     return fail(Code::kDenied, "the root certificate is not valid now");
 
   LeafRequest request;
@@ -104,7 +105,7 @@ Status check_root(X509* root, EVP_PKEY* key, const Authority::Options& options, 
     return fail(Code::kConflict, file + " is of " +
                                      (uris.empty() ? "no trust domain" : "\"" + uris[0] + "\"") +
                                      ", not of \"spiffe://" + options.trust_domain + "\"");
-  if (now > validity.not_after) return fail(Code::kDenied, file + " has expired");
+  if (now >= validity.not_after) return fail(Code::kDenied, file + " has expired");
   if (now < validity.not_before) return fail(Code::kDenied, file + " is not yet valid");
   return {};
 }

@@ -111,7 +111,7 @@ std::string show_time(int64_t posix) {
 Status check_time(const Validity& validity, int64_t now, std::string_view which) {
   if (now < validity.not_before)
     return deny(std::string(which) + " is not yet valid: from " + show_time(validity.not_before));
-  if (now > validity.not_after)
+  if (now >= validity.not_after)
     return deny(std::string(which) + " has expired at " + show_time(validity.not_after));
   return {};
 }

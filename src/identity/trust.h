@@ -39,7 +39,7 @@ class TrustBundles {
   virtual ~TrustBundles() = default;
 
   // The chain as a TLS library hands it over: leaf first. kDenied names the check that failed.
-  // A certificate is valid from notBefore to notAfter, both included (RFC 5280 section 4.1.2.5).
+  // The second of notAfter itself is refused, as the library does.
   [[nodiscard]] virtual Result<Peer> verify(const STACK_OF(CRYPTO_BUFFER) * chain,
                                             WallTime now) const = 0;
 };

@@ -57,7 +57,7 @@ class Cache : public VerifiedChains {
     const Digest digest = digest_of(chain);
     if (auto found = index_.find(digest); found != index_.end()) {
       const auto entry = found->second;
-      if (now >= entry->peer->trusted_from && now <= entry->peer->trusted_until) {
+      if (now >= entry->peer->trusted_from && now < entry->peer->trusted_until) {
         entries_.splice(entries_.begin(), entries_, entry);
         ++hits_;
         return entry->peer;
