@@ -16,11 +16,12 @@ class CidrMap {
 
   void add(const Cidr& cidr, uint32_t id = 0) {
     Level& level = level_of(cidr);
-    const auto where = lower(level, cidr.base);
-    if (where == level.blocks.end() || where->first != cidr.base) {
-      level.blocks.insert(where, {cidr.base, {id}});
-    } else if (where->second.back() != id) {
-      where->second.push_back(id);
+    const size_t at = place(level, cidr.base);
+    if (at == level.blocks.size() || level.blocks[at].base != cidr.base) {
+      level.blocks.insert(level.blocks.begin() + static_cast<ptrdiff_t>(at),
+                          Block{cidr.base, Ids(1, id)});
+    } else if (level.blocks[at].ids.back() != id) {
+      level.blocks[at].ids.push_back(id);
     }
   }
   [[nodiscard]] bool empty() const { return levels_.empty(); }
@@ -31,8 +32,9 @@ class CidrMap {
     for (const Level& level : levels_) {
       if (level.family != family) continue;
       const Ip base = masked(ip, level.mapped_bits);
-      const auto where = lower(level, base);
-      if (where != level.blocks.end() && where->first == base && visit(where->second)) return true;
+      const size_t at = place(level, base);
+      if (at == level.blocks.size() || level.blocks[at].base != base) continue;
+      if (visit(level.blocks[at].ids)) return true;
     }
     return false;
   }
@@ -41,10 +43,14 @@ class CidrMap {
   }
 
  private:
+  struct Block {
+    Ip base;
+    Ids ids;
+  };
   struct Level {
     Family family;
     int mapped_bits;
-    std::vector<std::pair<Ip, Ids>> blocks;  // by address
+    std::vector<Block> blocks;  // by address
   };
 
   static Ip masked(const Ip& ip, int bits) {
@@ -55,10 +61,12 @@ class CidrMap {
     }
     return out;
   }
-  template <class L>
-  static auto lower(L& level, const Ip& base) {
-    return std::lower_bound(level.blocks.begin(), level.blocks.end(), base,
-                            [](const auto& block, const Ip& key) { return block.first < key; });
+  // Where the block is, or would be.
+  static size_t place(const Level& level, const Ip& base) {
+    const auto at =
+        std::lower_bound(level.blocks.begin(), level.blocks.end(), base,
+                         [](const Block& block, const Ip& key) { return block.base < key; });
+    return static_cast<size_t>(at - level.blocks.begin());
   }
   Level& level_of(const Cidr& cidr) {
     for (Level& level : levels_)
