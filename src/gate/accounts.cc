@@ -3,6 +3,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <array>
+#include <cstring>
+
 #include "gate/events.h"
 
 namespace sallyport::gate {
@@ -91,7 +94,8 @@ Status read_accounts(const MapSet& maps, GateStats& stats) {
   return {};
 }
 
-Result<std::vector<Connection>> read_connections(const MapSet& maps, size_t most) {
+Result<std::vector<Connection>> read_connections(const MapSet& maps, size_t most,
+                                                 const TlsNames& names) {
   const int map = maps.at("connections").get();
   std::vector<Connection> rows;
   sp_key key{};
@@ -103,11 +107,43 @@ Result<std::vector<Connection>> read_connections(const MapSet& maps, size_t most
       return fail_errno("reading the connection table");
     }
     sp_connection value{};
-    if (::bpf_map_lookup_elem(map, &next, &value) == 0) rows.push_back(to_connection(next, value));
+    if (::bpf_map_lookup_elem(map, &next, &value) == 0)
+      rows.push_back(to_connection(next, value, names));
     key = next;
     first = false;
   }
   return rows;
+}
+
+void read_names(const MapSet& maps, TlsNames& names) {
+  const int map = maps.at("tls_names").get();
+  std::array<char, SP_TLS_NAME> name{};
+  for (const uint32_t id : keys_of(map, 2 * TlsNames::kMost)) {
+    if (::bpf_map_lookup_elem(map, &id, name.data()) != 0) continue;
+    names.restore(id, std::string(name.data(), ::strnlen(name.data(), name.size())));
+  }
+}
+
+Status write_names(const MapSet& maps, const Tables& tables, TlsNames& names) {
+  const int map = maps.at("tls_names").get();
+  if (tables.tls_names.size() > TlsNames::kMost)
+    return fail(Code::kExhausted, std::to_string(tables.tls_names.size()) +
+                                      " PeerAuthentications demand TLS, the gate holds " +
+                                      std::to_string(TlsNames::kMost));
+  if (names.all().size() > TlsNames::kMost) {
+    std::unordered_set<uint32_t> used;
+    for (const auto& [id, name] : tables.tls_names) used.insert(id);
+    names.keep(used);
+    for (const uint32_t id : keys_of(map, 2 * TlsNames::kMost))
+      if (!used.contains(id)) ::bpf_map_delete_elem(map, &id);
+  }
+  for (const auto& [id, name] : tables.tls_names) {
+    std::array<char, SP_TLS_NAME> value{};
+    name.copy(value.data(), value.size() - 1);
+    if (::bpf_map_update_elem(map, &id, value.data(), BPF_ANY) != 0)
+      return fail_errno("writing the name of PeerAuthentication " + name);
+  }
+  return {};
 }
 
 void close_account(const MapSet& maps, uint32_t endpoint_id) {

@@ -20,7 +20,14 @@ void open_accounts(const MapSet& maps, const Tables& tables, std::unordered_set<
 Status read_accounts(const MapSet& maps, GateStats& stats);
 
 // At most `most` rows, in no order. Rows that change meanwhile may be missed or come twice.
-Result<std::vector<Connection>> read_connections(const MapSet& maps, size_t most);
+Result<std::vector<Connection>> read_connections(const MapSet& maps, size_t most,
+                                                 const TlsNames& names);
+
+// Names of PeerAuthentications: what an earlier process wrote down, and what the tables need. Where
+// there is no room any more, names that the tables do not use are given up; kExhausted where that
+// is not enough.
+void read_names(const MapSet& maps, TlsNames& names);
+Status write_names(const MapSet& maps, const Tables& tables, TlsNames& names);
 
 // The quota of an endpoint that is gone, once it has no entries.
 void close_account(const MapSet& maps, uint32_t endpoint_id);

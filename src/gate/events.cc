@@ -11,6 +11,12 @@ namespace {
 constexpr uint8_t kIcmp = 1;
 constexpr uint8_t kIcmp6 = 58;
 
+TlsState tls_state_of(uint32_t flags) {
+  if ((flags & SP_TLS_PLAINTEXT) != 0) return TlsState::kPlaintext;
+  if ((flags & SP_TLS_ANSWERED) != 0) return TlsState::kTls;
+  return (flags & SP_TLS_HELLO) != 0 ? TlsState::kClientHello : TlsState::kUnknown;
+}
+
 int64_t nanos(clockid_t clock) {
   timespec now{};
   ::clock_gettime(clock, &now);
@@ -19,7 +25,7 @@ int64_t nanos(clockid_t clock) {
 
 }  // namespace
 
-FlowEvent to_flow_event(const sp_event& event) {
+FlowEvent to_flow_event(const sp_event& event, const TlsNames& names) {
   FlowEvent flow;
   flow.kind = static_cast<FlowEvent::Kind>(event.kind);
   flow.time_ns = event.time;
@@ -42,10 +48,12 @@ FlowEvent to_flow_event(const sp_event& event) {
   }
   flow.repeats = event.repeats;
   flow.ifindex = static_cast<int>(event.ifindex);
+  flow.tls = static_cast<TlsState>(event.tls);
+  if (event.tls_policy != 0) flow.tls_policy = names.name_of(event.tls_policy);
   return flow;
 }
 
-Connection to_connection(const sp_key& key, const sp_connection& value) {
+Connection to_connection(const sp_key& key, const sp_connection& value, const TlsNames& names) {
   const int initiator = (value.flags & SP_INITIATOR_IS_1) != 0 ? 1 : 0;
   Connection row;
   FlowEvent& flow = row.flow;
@@ -77,6 +85,8 @@ Connection to_connection(const sp_key& key, const sp_connection& value) {
     flow.bytes[i] = value.bytes[i];
   }
   flow.ifindex = static_cast<int>(value.ifindex[0]);
+  flow.tls = tls_state_of(value.flags);
+  if (value.tls_policy != 0) flow.tls_policy = names.name_of(value.tls_policy);
   row.last_seen_ns = value.last_seen;
   return row;
 }

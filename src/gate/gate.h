@@ -20,7 +20,7 @@
 
 namespace sallyport::gate {
 
-inline constexpr int kLayoutVersion = 1;  // of the pinned maps and links
+inline constexpr int kLayoutVersion = 2;  // of the pinned maps and links
 
 // Where an endpoint is wired. Anti-spoofing: packets from `ifindex` must carry one of the
 // endpoint's addresses, and the addresses come from nowhere else.
@@ -87,8 +87,9 @@ struct FlowEvent {
   uint32_t repeats = 1;  // denied packets of the tuple that this event stands for
   int ifindex = 0;       // where it came in
   TlsState tls = TlsState::kUnknown;
-  std::string
-      tls_policy;  // the PeerAuthentication that demands TLS, where the reason is one of TLS
+  // The PeerAuthentication: in events, because of which it was denied, in one event of a
+  // connection; in rows of the connection table, the one that demands TLS of it.
+  std::string tls_policy;
 };
 
 struct GateStats {
@@ -96,6 +97,7 @@ struct GateStats {
   uint64_t connections = 0, connections_limit = 0;
   uint64_t endpoints = 0, endpoints_limit = 0;
   uint64_t cidrs = 0, programs = 0, pairs = 0, pieces = 0;
+  uint64_t tls_rows = 0;  // ports, or "all others" of an endpoint, that have a row about TLS
   uint64_t events_lost = 0;
   uint64_t connection_overflows = 0;  // new connections denied because a table or quota was full
   uint64_t last_publish_micros = 0;   // build and switch

@@ -56,7 +56,7 @@ class KernelGate : public Gate {
   void drain_events(const std::function<void(const FlowEvent&)>& sink) override;
   Result<GateStats> stats() override;
   Result<std::vector<Connection>> connections(size_t most) override {
-    return read_connections(maps_, most);
+    return read_connections(maps_, most, names_);
   }
   void forget_endpoint(uint32_t endpoint_id) override;
   Status remove() override;
@@ -77,6 +77,7 @@ class KernelGate : public Gate {
   GateStats last_;  // what only the publisher knows: sizes of the tables, time of the publication
   uint64_t publications_ = 0;
   std::unordered_set<uint32_t> counted_rules_;
+  TlsNames names_;
 };
 
 Status KernelGate::start() {
@@ -128,6 +129,7 @@ Status KernelGate::take_over() {
     return fail(Code::kConflict, "the pinned gate has layout " + std::to_string(meta.layout) +
                                      ", this binary has layout " + std::to_string(kLayoutVersion));
   SP_CHECK_OK(write_limits(maps_, config_));
+  read_names(maps_, names_);
   const uint64_t hash = object_hash(gate_object());
   if (meta.program_hash != hash) return upgrade(hash);
   SP_TRY(program_, pins_.get("program"));
@@ -153,9 +155,10 @@ Status KernelGate::upgrade(uint64_t hash) {
 
 Result<uint64_t> KernelGate::publish(const policy::Compiled& compiled,
                                      const std::vector<EndpointPort>& ports,
-                                     const std::vector<TlsDemand>& /*tls*/) {
+                                     const std::vector<TlsDemand>& tls) {
   const auto begin = std::chrono::steady_clock::now();
-  SP_TRY(const Tables tables, build_tables(compiled, ports, config_));
+  SP_TRY(const Tables tables, build_tables(compiled, ports, config_, tls, names_));
+  SP_CHECK_OK(write_names(maps_, tables, names_));
   SP_TRY(const uint64_t before, read_generation(maps_));
   const uint64_t generation = before + 1;
   open_accounts(maps_, tables, counted_rules_);
@@ -166,6 +169,7 @@ Result<uint64_t> KernelGate::publish(const policy::Compiled& compiled,
   last_.programs = compiled.programs.size();
   last_.pairs = tables.programs.size();
   last_.pieces = tables.pieces.size();
+  last_.tls_rows = tables.tls.size();
   last_.last_publish_micros =
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                 std::chrono::steady_clock::now() - begin)
@@ -178,7 +182,7 @@ Result<uint64_t> KernelGate::publish(const policy::Compiled& compiled,
 int KernelGate::on_event(void* self, void* data, size_t size) {
   auto* gate = static_cast<KernelGate*>(self);
   if (size < sizeof(sp_event) || gate->sink_ == nullptr) return 0;
-  (*gate->sink_)(to_flow_event(*static_cast<const sp_event*>(data)));
+  (*gate->sink_)(to_flow_event(*static_cast<const sp_event*>(data), gate->names_));
   return 0;
 }
 

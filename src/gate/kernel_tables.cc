@@ -77,7 +77,7 @@ struct Installation {
 }  // namespace
 
 Status install_tables(const MapSet& maps, uint64_t generation, const Tables& tables) {
-  std::array<Installation, 6> work;
+  std::array<Installation, 7> work;
   size_t n = 0;
   const auto add = [&](const InnerKind& kind, Result<Fd> inner) -> Status {
     if (!inner) return std::unexpected(std::move(inner).error());
@@ -94,10 +94,12 @@ Status install_tables(const MapSet& maps, uint64_t generation, const Tables& tab
   const InnerKind programs{"programs", BPF_MAP_TYPE_HASH, 8, sizeof(sp_program), 0};
   const InnerKind pieces{"pieces", BPF_MAP_TYPE_ARRAY, 4, sizeof(sp_piece), kInnerArray};
   const InnerKind offers{"offers", BPF_MAP_TYPE_HASH, 4, 4, 0};
+  const InnerKind tls{"tls", BPF_MAP_TYPE_HASH, 8, 4, 0};
   SP_CHECK_OK(add(endpoints, build_from(endpoints, tables.endpoints)));
   SP_CHECK_OK(add(interfaces, build_from(interfaces, tables.interfaces)));
   SP_CHECK_OK(add(prefixes, build_from(prefixes, tables.prefixes)));
   SP_CHECK_OK(add(programs, build_from(programs, tables.programs)));
+  SP_CHECK_OK(add(tls, build_from(tls, tables.tls)));
   std::vector<uint32_t> indexes(tables.pieces.size());
   for (size_t i = 0; i < indexes.size(); ++i) indexes[i] = static_cast<uint32_t>(i);
   SP_CHECK_OK(

@@ -30,7 +30,8 @@ constexpr int kAttachNetfilter = 45;
 constexpr std::array kMapNames = {"control", "endpoints", "interfaces",  "prefixes",   "programs",
                                   "pieces",  "offers",    "connections", "quotas",     "limits",
                                   "totals",  "rules",     "drops",       "denials",    "events",
-                                  "meta",    "scratch",   "slots",       "free_slots", "sweep"};
+                                  "meta",    "scratch",   "slots",       "free_slots", "sweep",
+                                  "tls",     "tls_names"};
 
 struct CloseObject {
   void operator()(bpf_object* object) const { ::bpf_object__close(object); }

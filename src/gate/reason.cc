@@ -43,6 +43,14 @@ std::string_view reason_text(uint8_t reason) {
       return "gate not programmed yet";
     case SP_DENY_MISROUTED:
       return "destination behind another interface";
+    case SP_DENY_PLAINTEXT:
+      return "plaintext where TLS is demanded";
+    case SP_DENY_TLS_ORDER:
+      return "no ClientHello first where TLS is demanded";
+    case SP_DENY_SYN_UNSEEN:
+      return "beginning not seen where TLS is demanded";
+    case SP_DENY_SYN:
+      return "SYN inside a connection";
     default:
       return "unknown reason";
   }

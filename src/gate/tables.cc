@@ -6,6 +6,7 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace sallyport::gate {
 
@@ -158,6 +159,41 @@ Status build_programs(const policy::Compiled& compiled, Tables& tables) {
   return {};
 }
 
+// Sorted rows, of endpoints that there are. Only an endpoint with demands is looked up at all.
+Status build_tls(const std::vector<TlsDemand>& demands, TlsNames& names, Tables& tables) {
+  std::unordered_set<uint32_t> known, demanding;
+  for (const auto& [address, endpoint] : tables.endpoints) known.insert(endpoint.id);
+  for (const auto& demand : demands) {
+    const auto what = [&] {
+      return "demand of TLS for endpoint " + std::to_string(demand.endpoint_id) + ", port " +
+             std::to_string(demand.port);
+    };
+    if (demand.endpoint_id == 0) return fail(Code::kInvalid, what() + ": ids begin at 1");
+    if (demand.demanded && (demand.policy.empty() || demand.policy.size() > TlsNames::kMostBytes))
+      return fail(Code::kInvalid, what() + ": its PeerAuthentication has a name of " +
+                                      std::to_string(demand.policy.size()) +
+                                      " bytes, expected 1 to " +
+                                      std::to_string(TlsNames::kMostBytes));
+    if (!known.contains(demand.endpoint_id)) continue;
+    uint32_t policy = 0;
+    if (demand.demanded) {
+      policy = names.id_of(demand.policy);
+      tables.tls_names[policy] = demand.policy;
+      demanding.insert(demand.endpoint_id);
+    }
+    tables.tls.emplace_back(uint64_t{demand.endpoint_id} << 32 | demand.port, policy);
+  }
+  std::sort(tables.tls.begin(), tables.tls.end());
+  for (size_t i = 1; i < tables.tls.size(); ++i)
+    if (tables.tls[i].first == tables.tls[i - 1].first)
+      return fail(Code::kInvalid, "two demands of TLS for endpoint " +
+                                      std::to_string(tables.tls[i].first >> 32) + ", port " +
+                                      std::to_string(tables.tls[i].first & 0xffff));
+  for (auto& [address, endpoint] : tables.endpoints)
+    endpoint.tls = demanding.contains(endpoint.id) ? 1 : 0;
+  return {};
+}
+
 bool in_any(const std::vector<Cidr>& ranges, const Ip& ip) {
   return std::any_of(ranges.begin(), ranges.end(),
                      [&](const Cidr& cidr) { return cidr.contains(ip); });
@@ -180,6 +216,13 @@ Ip from_kernel(const sp_address& address) {
 
 Result<Tables> build_tables(const policy::Compiled& compiled,
                             const std::vector<EndpointPort>& ports, const GateConfig& config) {
+  TlsNames none;
+  return build_tables(compiled, ports, config, {}, none);
+}
+
+Result<Tables> build_tables(const policy::Compiled& compiled,
+                            const std::vector<EndpointPort>& ports, const GateConfig& config,
+                            const std::vector<TlsDemand>& tls, TlsNames& names) {
   if (compiled.endpoints.size() > config.max_endpoints)
     return fail(Code::kExhausted,
                 std::to_string(compiled.endpoints.size()) + " endpoint addresses, the gate holds " +
@@ -215,10 +258,11 @@ Result<Tables> build_tables(const policy::Compiled& compiled,
     if (ifindex == 0 && in_any(config.pod_ranges, entry.address)) continue;
     tables.endpoints.emplace_back(to_kernel(entry.address),
                                   sp_endpoint{entry.endpoint_id, ifindex, entry.peer_class,
-                                              entry.egress_set, entry.ingress_set});
+                                              entry.egress_set, entry.ingress_set, 0});
   }
   tables.prefixes = build_prefixes(compiled, config);
   SP_CHECK_OK(build_programs(compiled, tables));
+  SP_CHECK_OK(build_tls(tls, names, tables));
   for (const auto& port : config.node_ports)
     tables.offers.push_back(uint32_t{port.protocol} << 16 | port.port);
   std::sort(tables.offers.begin(), tables.offers.end());

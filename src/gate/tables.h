@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "base/result.h"
 #include "gate/bpf/types.h"
 #include "gate/gate.h"
+#include "gate/tls_names.h"
 #include "policy/compiled.h"
 
 namespace sallyport::gate {
@@ -21,6 +24,9 @@ struct Tables {
   std::vector<std::pair<uint64_t, sp_program>> programs;  // set << 32 | class
   std::vector<sp_piece> pieces;
   std::vector<uint32_t> offers;  // protocol << 16 | port
+  // Endpoint << 32 | port (0: all others) -> the number of the PeerAuthentication, 0: no demand.
+  std::vector<std::pair<uint64_t, uint32_t>> tls;
+  std::map<uint32_t, std::string> tls_names;  // of those numbers
 };
 
 // Fails with kInvalid where the compiled form contradicts itself, and with kExhausted where there
@@ -28,6 +34,10 @@ struct Tables {
 //
 // An endpoint whose address is in the node's own pod ranges but that is not wired is left out: it
 // stays an unknown address, which is denied.
+Result<Tables> build_tables(const policy::Compiled& compiled,
+                            const std::vector<EndpointPort>& ports, const GateConfig& config,
+                            const std::vector<TlsDemand>& tls, TlsNames& names);
+// Without ports that demand TLS.
 Result<Tables> build_tables(const policy::Compiled& compiled,
                             const std::vector<EndpointPort>& ports, const GateConfig& config);
 

@@ -40,6 +40,9 @@ static inline int sp_read_tcp(const sp_reader* r, __u32 at, sp_tcp_header* out) 
 static inline int sp_read_ports(const sp_reader* r, __u32 at, sp_port_header* out) {
   return read_header(r, at, out);
 }
+static inline int sp_peek(const sp_reader* r, __u32 at, sp_record* out) {
+  return read_header(r, at, out);
+}
 static inline int sp_read_icmp(const sp_reader* r, __u32 at, sp_icmp_header* out) {
   return read_header(r, at, out);
 }
@@ -78,6 +81,7 @@ struct sp_env {  // NOLINT(readability-identifier-naming)
   std::unordered_map<uint64_t, sp_program> programs;
   std::vector<sp_piece> pieces;
   std::vector<uint32_t> offers;
+  std::unordered_map<uint64_t, uint32_t> tls;
 
   ByBytes<sp_key, Entry> connections;
   sp_connection scratch{};
@@ -129,6 +133,11 @@ static inline const sp_program* sp_find_program(sp_env* env, uint32_t set, uint3
 
 static inline const sp_piece* sp_find_piece(sp_env* env, uint32_t index) {
   return index < env->pieces.size() ? &env->pieces[index] : nullptr;
+}
+
+static inline const uint32_t* sp_find_tls(sp_env* env, __u64 key) {
+  const auto at = env->tls.find(key);
+  return at == env->tls.end() ? nullptr : &at->second;
 }
 
 static inline int sp_node_offers(sp_env* env, uint8_t protocol, uint16_t port) {
@@ -208,7 +217,9 @@ static inline void sp_report_denied(sp_env* env, const sp_flow* flow) {
 
 namespace sallyport::gate {
 
-struct Twin::State : sp_env {};
+struct Twin::State : sp_env {
+  TlsNames names;
+};
 
 Twin::Twin(uint64_t max_connections, uint64_t max_per_endpoint)
     : state_(std::make_unique<State>()) {
@@ -233,6 +244,9 @@ uint64_t Twin::publish(Tables tables) {
   for (const auto& [key, program] : tables.programs) s.programs[key] = program;
   s.pieces = std::move(tables.pieces);
   s.offers = std::move(tables.offers);
+  s.tls.clear();
+  s.tls.insert(tables.tls.begin(), tables.tls.end());
+  for (auto& [id, name] : tables.tls_names) s.names.restore(id, std::move(name));
   return ++s.generation;
 }
 
@@ -279,7 +293,7 @@ void Twin::forget_endpoint(uint32_t endpoint_id) {
 
 std::vector<FlowEvent> Twin::take_events() {
   std::vector<FlowEvent> out;
-  for (const auto& event : state_->events) out.push_back(to_flow_event(event));
+  for (const auto& event : state_->events) out.push_back(to_flow_event(event, state_->names));
   state_->events.clear();
   return out;
 }
@@ -287,7 +301,7 @@ std::vector<FlowEvent> Twin::take_events() {
 std::vector<Connection> Twin::connections() const {
   std::vector<Connection> out;
   for (const auto& [key, entry] : state_->connections)
-    out.push_back(to_connection(key, entry.connection));
+    out.push_back(to_connection(key, entry.connection, state_->names));
   return out;
 }
 

@@ -72,15 +72,22 @@ static inline void sp_fill_ports(struct sp_event* e, __u16 source, __u16 destina
   e->destination_port = destination;
 }
 
+static inline __u32 sp_tls_state_of(__u32 flags) {
+  if (flags & SP_TLS_PLAINTEXT) return SP_TLS_IS_PLAINTEXT;
+  if (flags & SP_TLS_ANSWERED) return SP_TLS_IS_TLS;
+  return flags & SP_TLS_HELLO ? SP_TLS_IS_HELLO : SP_TLS_IS_UNKNOWN;
+}
+
 static __attribute__((noinline)) void sp_report_connection(struct sp_env* env, __u32 kind,
                                                            const struct sp_key* key,
-                                                           const struct sp_connection* c) {
+                                                           const struct sp_connection* c,
+                                                           __u32 reason) {
   struct sp_event* e = sp_begin_event(env);
   if (!e) return;
   e->kind = (__u8)kind;
   e->protocol = key->protocol;
   e->local = key->local;
-  e->reason = (__u8)c->reason;
+  e->reason = (__u8)reason;
   if (c->flags & SP_INITIATOR_IS_1) {
     e->source = key->address[1];
     e->destination = key->address[0];
@@ -102,6 +109,9 @@ static __attribute__((noinline)) void sp_report_connection(struct sp_env* env, _
   e->ingress_rule = c->ingress_rule;
   e->repeats = 1;
   e->ifindex = c->ifindex[0];
+  e->tls = sp_tls_state_of(c->flags);
+  /* One event of a connection names the PeerAuthentication: not its end as well. */
+  e->tls_policy = kind == SP_REVOKED && reason >= SP_DENY_PLAINTEXT ? c->tls_policy : 0;
   sp_end_event(env, e);
 }
 
@@ -174,7 +184,7 @@ static __attribute__((noinline)) void sp_end_connection(struct sp_env* env,
   __u32 owner = c->owner;
   if (__sync_fetch_and_or(&c->flags, SP_ENDED) & SP_ENDED) return;
   sp_settle(env, c);
-  sp_report_connection(env, SP_CLOSED, key, c);
+  sp_report_connection(env, SP_CLOSED, key, c, c->reason);
   if (sp_remove_connection(env, key, c)) sp_give_room(env, owner);
 }
 
@@ -216,12 +226,24 @@ static __attribute__((noinline)) int sp_judge_again(struct sp_env* env, const st
   sp_settle(env, c); /* what passed so far belongs to the rules of then */
   c->egress_rule = j.egress_rule;
   c->ingress_rule = j.ingress_rule;
+  c->tls_policy = j.tls_policy;
   c->reason = j.reason;
-  c->judged = sp_generation(env) << 1 | (__u64)allow;
+  /* A full barrier, and the flags after it: see sp_plaintext() in tls.h, which does it the other
+   * way round, so that at least one of the two sees the other. */
+  __sync_lock_test_and_set(&c->judged, sp_generation(env) << 1 | (__u64)allow);
+  if (allow && j.tls_policy && (*(volatile __u32*)&c->flags & SP_TLS_PLAINTEXT)) {
+    allow = 0;
+    c->reason = SP_DENY_PLAINTEXT;
+    c->judged = sp_generation(env) << 1;
+  }
   if (allow != (int)(before & 1)) {
     if (j.egress_rule) sp_count_rule(env, j.egress_rule, 1, 0, 0);
     if (j.ingress_rule) sp_count_rule(env, j.ingress_rule, 1, 0, 0);
-    sp_report_connection(env, allow ? SP_NEW : SP_REVOKED, key, c);
+    if (allow)
+      __sync_fetch_and_and(&c->flags, ~(__u32)SP_TLS_TOLD);
+    else
+      __sync_fetch_and_or(&c->flags, SP_TLS_TOLD);
+    sp_report_connection(env, allow ? SP_NEW : SP_REVOKED, key, c, c->reason);
   }
   return 1;
 }

@@ -6,30 +6,13 @@
 #define SALLYPORT_GATE_BPF_DECISION_H
 
 #include "connections.h"
+#include "flow.h"
 #include "hooks.h"
 #include "judge.h"
 #include "parse.h"
 #include "source_guard.h"
+#include "tls.h"
 #include "types.h"
-
-struct sp_arrival {
-  __u32 in;  /* ifindex; 0 unknown */
-  __u32 out; /* 0 at LOCAL_IN */
-  __u8 family;
-  __u8 local; /* LOCAL_IN: to the node itself */
-  __u8 reply; /* LOCAL_IN: the kernel tracks it as an answer to the node */
-  __u8 unused;
-};
-
-struct sp_flow { /* one packet on its way through the decision */
-  struct sp_packet packet;
-  struct sp_key key;
-  struct sp_arrival at;
-  struct sp_party source, destination; /* of the packet */
-  __u32 side;                          /* of the key that sent it */
-  __u32 egress_rule, ingress_rule;
-  __u32 reason;
-};
 
 /* The event about a denied packet. */
 static inline void sp_fill_denied(struct sp_env* env, const struct sp_flow* f, struct sp_event* e) {
@@ -58,6 +41,7 @@ static inline void sp_fill_denied(struct sp_env* env, const struct sp_flow* f, s
   e->destination_endpoint = f->destination.endpoint;
   e->egress_rule = f->egress_rule;
   e->ingress_rule = f->ingress_rule;
+  e->tls_policy = f->tls_policy;
   e->repeats = 1;
   e->ifindex = f->at.in;
 }
@@ -72,9 +56,26 @@ SP_GLOBAL int sp_drop(struct sp_env* env, struct sp_flow* f, __u32 reason) {
   return 0;
 }
 
+/* What the beginning of this connection has to say about this packet. */
+static inline __attribute__((always_inline)) int sp_by_tls(struct sp_env* env,
+                                                           const struct sp_reader* reader,
+                                                           struct sp_flow* f,
+                                                           struct sp_connection* c, __u32 role) {
+  int reason;
+  if (f->key.protocol != SP_TCP || !sp_must_inspect(&f->packet, c)) return 1;
+  reason = sp_inspect(env, reader, f, c, role);
+  if (!reason) return 1;
+  f->reason = (__u32)reason;
+  sp_count_drop(env, reason);
+  return 0;
+}
+
 /* Verdict by an entry that was judged in this generation. */
-static inline int sp_by_entry(struct sp_env* env, const struct sp_flow* f, struct sp_connection* c,
-                              __u32 role, __u64 judged) {
+static inline __attribute__((always_inline)) int sp_by_entry(struct sp_env* env,
+                                                             const struct sp_reader* reader,
+                                                             struct sp_flow* f,
+                                                             struct sp_connection* c, __u32 role,
+                                                             __u64 judged) {
   /* Two increments instead of one with a variable index: the verifier and the cache like it. */
   if (role) {
     __sync_fetch_and_add(&c->packets[1], 1);
@@ -87,8 +88,9 @@ static inline int sp_by_entry(struct sp_env* env, const struct sp_flow* f, struc
     sp_count_drop(env, c->reason < SP_REASONS ? (int)c->reason : SP_DENY_POLICY);
     return 0;
   }
-  if (f->key.protocol == SP_TCP &&
-      ((f->packet.tcp_flags & (SP_TCP_FIN | SP_TCP_SYN | SP_TCP_RST)) ||
+  if (f->key.protocol != SP_TCP) return 1;
+  if (!sp_by_tls(env, reader, f, c, role)) return 0;
+  if (((f->packet.tcp_flags & (SP_TCP_FIN | SP_TCP_SYN | SP_TCP_RST)) ||
        !(c->flags & SP_ESTABLISHED) || (c->flags & (SP_RST_0 | SP_RST_1))))
     sp_follow_tcp(env, c, f->packet.tcp_flags, role);
   return 1;
@@ -140,8 +142,8 @@ SP_GLOBAL int sp_place(struct sp_env* env, struct sp_flow* f) {
 
 /* An ICMP error passes where it is about a live, allowed connection, goes to the side that sent
  * the packet in question, and, from a pod, is about a packet that went to that pod. */
-static __attribute__((noinline)) int sp_related(struct sp_env* env, struct sp_flow* f) {
-  const struct sp_tuple* inner = &f->packet.inner;
+static inline __attribute__((always_inline)) int sp_related(struct sp_env* env, struct sp_flow* f) {
+  const struct sp_tuple* inner = &f->packet.of.inner;
   struct sp_connection* c;
   if (!f->packet.inner_ok) return SP_DENY_UNRELATED;
   if (inner->source.word[0] != f->packet.tuple.destination.word[0] ||
@@ -159,12 +161,17 @@ static __attribute__((noinline)) int sp_related(struct sp_env* env, struct sp_fl
   return SP_RELATED;
 }
 
+/* A new connection, in the place of `old`. Returns 0, or the reason to drop the packet. */
 static __attribute__((noinline)) int sp_begin(struct sp_env* env, struct sp_flow* f,
                                               struct sp_connection* old) {
   struct sp_judgement j;
   struct sp_connection *c, *n;
   int reason, made = 0;
-  if (!f->packet.opener) return sp_drop(env, f, SP_DENY_NO_CONNECTION);
+  if (!f->packet.opener) {
+    if (f->packet.tuple.protocol == SP_TCP)
+      f->tls_policy = sp_demand(env, &f->destination, f->packet.tuple.destination_port);
+    return f->tls_policy ? SP_DENY_SYN_UNSEEN : SP_DENY_NO_CONNECTION;
+  }
   j.from = f->source;
   j.to = f->destination;
   j.protocol = f->packet.tuple.protocol;
@@ -173,52 +180,68 @@ static __attribute__((noinline)) int sp_begin(struct sp_env* env, struct sp_flow
   if (!sp_judge(env, &j)) {
     f->egress_rule = j.egress_rule;
     f->ingress_rule = j.ingress_rule;
-    return sp_drop(env, f, j.reason);
+    return (int)j.reason;
   }
   if (old) sp_end_connection(env, &f->key, old);
   n = sp_new_connection(env);
-  if (!n) return sp_drop(env, f, SP_DENY_TABLE_FULL);
+  if (!n) return SP_DENY_TABLE_FULL;
   n->owner = f->source.endpoint ? f->source.endpoint : f->destination.endpoint;
   reason = sp_take_room(env, n->owner);
-  if (reason) return sp_drop(env, f, (__u32)reason);
+  if (reason) return reason;
   n->tag = sp_tag(&f->key);
   n->judged = sp_generation(env) << 1 | 1;
-  n->flags = (f->side ? SP_INITIATOR_IS_1 : 0) | (f->at.local ? SP_LOCAL : 0);
+  n->first_seen = sp_now(env);
+  n->last_seen = n->first_seen;
+  n->flags = (f->side ? SP_INITIATOR_IS_1 : 0) | (f->at.local ? SP_LOCAL : 0) |
+             (__u32)n->first_seen << SP_NONCE_SHIFT;
   n->ifindex[0] = f->at.in;
   n->ifindex[1] = f->at.out;
   n->packets[0] = 1;
   n->bytes[0] = f->packet.length;
   n->counted_packets = 1; /* below */
   n->counted_bytes = f->packet.length;
-  n->first_seen = sp_now(env);
-  n->last_seen = n->first_seen;
   n->endpoint[0] = f->source.endpoint;
   n->endpoint[1] = f->destination.endpoint;
   n->egress_rule = j.egress_rule;
   n->ingress_rule = j.ingress_rule;
   n->reason = j.reason;
+  n->tls_policy = j.tls_policy;
+  if (f->key.protocol == SP_TCP) n->first[0] = f->packet.of.tcp.sequence + 1;
   c = sp_insert_connection(env, &f->key, n, &made);
   if (!c) {
     struct sp_totals* totals = sp_get_totals(env);
     sp_give_room(env, n->owner);
     if (totals) __sync_fetch_and_add(&totals->overflows, 1);
-    return sp_drop(env, f, SP_DENY_TABLE_FULL);
+    return SP_DENY_TABLE_FULL;
   }
   f->reason = j.reason;
   if (!made) {
     sp_give_room(env, n->owner);
-    return 1;
+    /* Whoever was faster may have begun differently: a SYN like that comes again. */
+    if (f->key.protocol == SP_TCP && (f->packet.payload || c->first[0] != n->first[0]))
+      return SP_DENY_SYN;
+    return 0;
   }
   if (j.egress_rule) sp_count_rule(env, j.egress_rule, 1, 1, f->packet.length);
   if (j.ingress_rule) sp_count_rule(env, j.ingress_rule, 1, 1, f->packet.length);
-  sp_report_connection(env, SP_NEW, &f->key, c);
-  return 1;
+  sp_report_connection(env, SP_NEW, &f->key, c, j.reason);
+  return 0;
 }
 
-static __attribute__((noinline)) int sp_decide_slowly(struct sp_env* env, struct sp_flow* f,
-                                                      struct sp_connection* c) {
-  int reason = sp_place(env, f);
-  __u32 role;
+/* A SYN that does not belong to this connection's beginning. */
+static inline __attribute__((always_inline)) int sp_is_other_syn(const struct sp_flow* f,
+                                                                 const struct sp_connection* c,
+                                                                 __u32 role) {
+  return f->packet.tcp_flags == SP_TCP_SYN &&
+         (role || (c->flags & SP_ESTABLISHED) || sp_is_closing(c->flags) ||
+          c->first[0] != f->packet.of.tcp.sequence + 1);
+}
+
+static __attribute__((noinline)) int sp_decide_slowly(struct sp_env* env,
+                                                      const struct sp_reader* reader,
+                                                      struct sp_flow* f, struct sp_connection* c) {
+  int reason = sp_place(env, f), other_syn;
+  __u32 role = 0;
   if (reason >= SP_DENY_POLICY) return sp_drop(env, f, (__u32)reason);
   if (reason) {
     f->reason = (__u32)reason;
@@ -230,16 +253,29 @@ static __attribute__((noinline)) int sp_decide_slowly(struct sp_env* env, struct
     f->reason = SP_RELATED;
     return 1;
   }
-  if (!c) return sp_begin(env, f, 0);
-  role = sp_role(c, f->side);
-  /* A SYN of the other side, or after the end: another connection with the same tuple. */
-  if (f->packet.tcp_flags == SP_TCP_SYN && (role || sp_is_closing(c->flags)))
-    return sp_begin(env, f, c);
-  if (c->judged >> 1 != sp_generation(env)) {
-    if (!sp_judge_again(env, &f->key, c)) {
+  other_syn = 0;
+  if (c) {
+    role = sp_role(c, f->side);
+    other_syn = sp_is_other_syn(f, c, role);
+    /* Simultaneous open: nobody could say who began. And a SYN that repeats the beginning of an
+     * established connection is either late or wants that what was found out about this connection
+     * counts for another one. */
+    if (other_syn && !sp_is_closing(c->flags) &&
+        (role ? !(c->flags & SP_ESTABLISHED) : c->first[0] == f->packet.of.tcp.sequence + 1))
+      return sp_drop(env, f, SP_DENY_SYN);
+    if (!other_syn && c->judged >> 1 != sp_generation(env) && !sp_judge_again(env, &f->key, c)) {
       sp_end_connection(env, &f->key, c);
-      return sp_begin(env, f, 0);
+      c = 0;
     }
+  }
+  /* None yet; or a SYN of the other side, after the end, or elsewhere in sequence: another one with
+   * the same tuple. */
+  if (!c || other_syn) {
+    reason = sp_begin(env, f, c);
+    if (reason) return sp_drop(env, f, (__u32)reason);
+    if (!f->packet.payload && !f->packet.urgent) return 1;
+    c = sp_find_connection(env, &f->key);
+    return c ? sp_by_tls(env, reader, f, c, sp_role(c, f->side)) : 0;
   }
   if (role) {
     c->ifindex[1] = f->at.in;
@@ -249,7 +285,7 @@ static __attribute__((noinline)) int sp_decide_slowly(struct sp_env* env, struct
     c->ifindex[1] = f->at.out;
   }
   f->reason = c->reason;
-  return sp_by_entry(env, f, c, role, c->judged);
+  return sp_by_entry(env, reader, f, c, role, c->judged);
 }
 
 /* 1: accept, 0: drop. The way of a packet of a known connection: parse, one look-up, counters. */
@@ -258,6 +294,7 @@ static inline int sp_decide(struct sp_env* env, const struct sp_reader* reader, 
   int reason;
   f->egress_rule = 0;
   f->ingress_rule = 0;
+  f->tls_policy = 0;
   f->source.endpoint = 0;
   f->destination.endpoint = 0;
   if (f->at.local && f->at.in == SP_LOOPBACK) { /* the node to itself */
@@ -278,13 +315,13 @@ static inline int sp_decide(struct sp_env* env, const struct sp_reader* reader, 
       if (*(volatile __u64*)&c->tag != sp_tag(&f->key)) {
         c = 0; /* given to another connection just now */
       } else if (judged >> 1 == sp_generation(env) && in == f->at.in && out == f->at.out &&
-                 !(f->packet.tcp_flags == SP_TCP_SYN && (role || sp_is_closing(c->flags)))) {
+                 !sp_is_other_syn(f, c, role)) {
         f->reason = c->reason;
-        return sp_by_entry(env, f, c, role, judged);
+        return sp_by_entry(env, reader, f, c, role, judged);
       }
     }
   }
-  return sp_decide_slowly(env, f, c);
+  return sp_decide_slowly(env, reader, f, c);
 }
 
 #endif

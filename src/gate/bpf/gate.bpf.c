@@ -63,6 +63,10 @@ SP_HOOK const struct sp_piece* sp_find_piece(struct sp_env* env, __u32 index) {
   return SP_LOOK_UP(pieces, &index);
 }
 
+SP_HOOK const __u32* sp_find_tls(struct sp_env* env, __u64 key) {
+  return SP_LOOK_UP(tls, &key);
+}
+
 SP_HOOK int sp_node_offers(struct sp_env* env, __u8 protocol, __u16 port) {
   __u32 key = (__u32)protocol << 16 | port;
   return SP_LOOK_UP(offers, &key) != 0;

@@ -25,6 +25,11 @@ struct sp_flow;
 struct sp_reader;
 struct sp_packet;
 SP_HOOK int sp_parse_packet(const struct sp_reader* reader, __u32 family, struct sp_packet* p);
+/* Bytes of the packet's payload; 0 where it is too short. */
+struct sp_record {
+  __u8 byte[6];
+};
+SP_HOOK int sp_peek(const struct sp_reader* reader, __u32 offset, struct sp_record* out);
 
 /* Tables of one generation: the one that the packet read at its start. */
 SP_HOOK __u64 sp_generation(struct sp_env* env);
@@ -35,6 +40,9 @@ SP_HOOK const struct sp_prefix* sp_find_prefix(struct sp_env* env,
                                                const struct sp_address* address);
 SP_HOOK const struct sp_program* sp_find_program(struct sp_env* env, __u32 set, __u32 peer_class);
 SP_HOOK const struct sp_piece* sp_find_piece(struct sp_env* env, __u32 index);
+/* Key endpoint << 32 | port, port 0 for all others: the PeerAuthentication that demands TLS, or 0.
+ */
+SP_HOOK const __u32* sp_find_tls(struct sp_env* env, __u64 key);
 SP_HOOK int sp_node_offers(struct sp_env* env, __u8 protocol, __u16 port);
 
 /* Connections, of all generations. */

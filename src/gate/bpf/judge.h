@@ -11,6 +11,7 @@
 struct sp_judgement { /* one connection to judge, from its initiator's view */
   struct sp_party from, to;
   __u32 egress_rule, ingress_rule;
+  __u32 tls_policy; /* demands TLS; 0: nobody does */
   __u32 reason;
   __u16 port;
   __u8 protocol;
@@ -30,7 +31,7 @@ SP_GLOBAL int sp_resolve(struct sp_env* env, const struct sp_address* address,
     party->peer_class = e->peer_class;
     party->egress_set = e->egress_set;
     party->ingress_set = e->ingress_set;
-    party->ranges = 0;
+    party->ranges = e->tls ? SP_DEMANDS_TLS : 0;
     return 0;
   }
   prefix = sp_find_prefix(env, address);
@@ -85,6 +86,17 @@ SP_GLOBAL int sp_ask_set(struct sp_env* env, __u32 set, __u32 peer_class, struct
   return piece->allow != 0;
 }
 
+/* The PeerAuthentication that demands TLS of connections to this port of the party, or 0. */
+SP_GLOBAL __u32 sp_demand(struct sp_env* env, const struct sp_party* to, __u32 port) {
+  const __u32* policy;
+  __u64 key;
+  if (!env || !to || !to->endpoint || !(to->ranges & SP_DEMANDS_TLS)) return 0;
+  key = (__u64)to->endpoint << 32;
+  policy = sp_find_tls(env, key | (port & 0xffff));
+  if (!policy) policy = sp_find_tls(env, key);
+  return policy ? *policy : 0;
+}
+
 /* The verdict about a connection: fills rules and reason, returns allow. Both directions are asked
  * even where the first denies, so that the event can name both. */
 SP_GLOBAL int sp_judge(struct sp_env* env, struct sp_judgement* j) {
@@ -92,6 +104,7 @@ SP_GLOBAL int sp_judge(struct sp_env* env, struct sp_judgement* j) {
   if (!env || !j) return 0;
   j->egress_rule = 0;
   j->ingress_rule = 0;
+  j->tls_policy = j->protocol == SP_TCP && !j->local ? sp_demand(env, &j->to, j->port) : 0;
   if (j->from.endpoint && j->from.endpoint == j->to.endpoint) {
     j->reason = SP_SELF;
     return 1;

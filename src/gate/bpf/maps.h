@@ -99,7 +99,30 @@ struct {
   __array(values, struct sp_offers_inner);
 } offers SEC(".maps");
 
-/* Preallocated, at about 240 bytes an entry: room that is promised is there. */
+struct sp_tls_inner { /* key endpoint << 32 | port; port 0: all others */
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1);
+  __uint(key_size, sizeof(__u64));
+  __uint(value_size, sizeof(__u32));
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, SP_SLOTS);
+  __type(key, __u32);
+  __array(values, struct sp_tls_inner);
+} tls SEC(".maps");
+
+/* Names of the PeerAuthentications. The program does not read them: they are here so that events
+ * of connections that outlive the node's process still say who demands TLS. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, SP_F_NO_PREALLOC);
+  __uint(max_entries, 4096);
+  __uint(key_size, sizeof(__u32));
+  __uint(value_size, SP_TLS_NAME);
+} tls_names SEC(".maps");
+
+/* Preallocated, at about 256 bytes an entry: room that is promised is there. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 262144);

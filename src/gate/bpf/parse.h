@@ -9,10 +9,12 @@
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define SP_HOST16(x) __builtin_bswap16(x)
+#define SP_HOST32(x) __builtin_bswap32(x)
 #define SP_V4_WORD(be32) (((__u64)(be32) << 32) | 0xffff0000u)
 #define SP_V6_LINK_LOCAL(word0) (((word0) & 0xc0ff) == 0x80fe)
 #else
 #define SP_HOST16(x) (x)
+#define SP_HOST32(x) (x)
 #define SP_V4_WORD(be32) ((0xffffULL << 32) | (be32))
 #define SP_V6_LINK_LOCAL(word0) (((word0) >> 54) == (0xfe80 >> 6))
 #endif
@@ -22,7 +24,13 @@
 
 enum sp_protocol { SP_ICMP = 1, SP_TCP = 6, SP_UDP = 17, SP_ICMP6 = 58, SP_SCTP = 132 };
 
-enum sp_tcp_flags { SP_TCP_FIN = 1, SP_TCP_SYN = 2, SP_TCP_RST = 4, SP_TCP_ACK = 16 };
+enum sp_tcp_flags {
+  SP_TCP_FIN = 1,
+  SP_TCP_SYN = 2,
+  SP_TCP_RST = 4,
+  SP_TCP_ACK = 16,
+  SP_TCP_URG = 32
+};
 
 struct sp_ip4_header {
   __u8 version_ihl, tos;
@@ -78,8 +86,14 @@ struct sp_packet {
   __u8 icmp_code;
   __u8 hop_limit;
   __u8 inner_ok;
-  __u8 unused;
-  struct sp_tuple inner;
+  __u8 urgent;   /* TCP: with an urgent pointer */
+  __u32 payload; /* TCP: the bytes after the header, at the packet's end */
+  union {
+    struct sp_tuple inner; /* SP_KIND_ERROR */
+    struct {
+      __u32 sequence, acknowledgement; /* host order */
+    } tcp;
+  } of;
 };
 
 /* Each fills *out from the bytes at `offset`; 0 where the packet is too short. */
@@ -220,19 +234,20 @@ static __attribute__((noinline)) void sp_parse_inner(const struct sp_reader* rea
   __u8 hop_limit, opener;
   __u32 at = offset;
   p->inner_ok = 0;
-  p->inner.source_port = 0;
-  p->inner.destination_port = 0;
-  if (sp_parse_ip(reader, &at, &p->inner, family, &hop_limit)) return;
-  if (p->inner.protocol == SP_TCP || p->inner.protocol == SP_UDP || p->inner.protocol == SP_SCTP) {
+  p->of.inner.source_port = 0;
+  p->of.inner.destination_port = 0;
+  if (sp_parse_ip(reader, &at, &p->of.inner, family, &hop_limit)) return;
+  if (p->of.inner.protocol == SP_TCP || p->of.inner.protocol == SP_UDP ||
+      p->of.inner.protocol == SP_SCTP) {
     struct sp_port_header ports;
     if (!sp_read_ports(reader, at, &ports)) return;
-    p->inner.source_port = SP_HOST16(ports.source);
-    p->inner.destination_port = SP_HOST16(ports.destination);
-  } else if (p->inner.protocol == (family == SP_V4 ? SP_ICMP : SP_ICMP6)) {
+    p->of.inner.source_port = SP_HOST16(ports.source);
+    p->of.inner.destination_port = SP_HOST16(ports.destination);
+  } else if (p->of.inner.protocol == (family == SP_V4 ? SP_ICMP : SP_ICMP6)) {
     struct sp_icmp_header icmp;
     if (!sp_read_icmp(reader, at, &icmp)) return;
-    if (sp_is_icmp_error(p->inner.protocol, icmp.type)) return; /* no errors about errors */
-    sp_icmp_ports(&p->inner, &icmp, &opener);
+    if (sp_is_icmp_error(p->of.inner.protocol, icmp.type)) return; /* no errors about errors */
+    sp_icmp_ports(&p->of.inner, &icmp, &opener);
   }
   p->inner_ok = 1;
 }
@@ -253,12 +268,21 @@ static inline int sp_parse(const struct sp_reader* reader, __u32 family, struct 
   p->tuple.unused[0] = 0;
   p->tuple.unused[1] = 0;
   p->tuple.unused[2] = 0;
+  p->urgent = 0;
+  p->payload = 0;
   reason = sp_parse_ip(reader, &offset, &p->tuple, family, &p->hop_limit);
   if (reason) return reason;
 
   if (p->tuple.protocol == SP_TCP) {
     struct sp_tcp_header tcp;
-    if (!sp_read_tcp(reader, offset, &tcp) || tcp.offset >> 4 < 5) return SP_DENY_MALFORMED;
+    __u32 header;
+    if (!sp_read_tcp(reader, offset, &tcp)) return SP_DENY_MALFORMED;
+    header = (tcp.offset >> 4) * 4u;
+    if (header < 20 || header > p->length - offset) return SP_DENY_MALFORMED;
+    p->payload = p->length - offset - header;
+    p->of.tcp.sequence = SP_HOST32(tcp.sequence);
+    p->of.tcp.acknowledgement = SP_HOST32(tcp.acknowledgement);
+    p->urgent = (tcp.flags & SP_TCP_URG) != 0;
     p->tuple.source_port = SP_HOST16(tcp.source);
     p->tuple.destination_port = SP_HOST16(tcp.destination);
     p->tcp_flags = tcp.flags & (SP_TCP_FIN | SP_TCP_SYN | SP_TCP_RST | SP_TCP_ACK);

@@ -79,6 +79,8 @@ SP_READER int sp_read_tcp(const struct sp_reader* reader, __u32 offset, struct s
     const volatile struct sp_tcp_header* tcp = SP_IN_PLACE(tcphdr, reader, offset);
     out->source = tcp->source;
     out->destination = tcp->destination;
+    out->sequence = tcp->sequence;
+    out->acknowledgement = tcp->acknowledgement;
     out->offset = tcp->offset;
     out->flags = tcp->flags;
     return 1;
@@ -117,6 +119,21 @@ SP_GLOBAL int sp_parse_in_kernel(struct bpf_nf_ctx* ctx, __u32 family, struct sp
   reader.length = reader.skb->len;
   reader.linear = reader.length - reader.skb->data_len;
   return sp_parse(&reader, family, p);
+}
+
+/* The first bytes of payload: once or twice in a connection, and perhaps not in the linear part. */
+SP_GLOBAL int sp_peek_in_kernel(struct bpf_nf_ctx* ctx, __u32 offset, struct sp_record* out) {
+  struct bpf_dynptr packet;
+  const void* there;
+  if (!out || bpf_dynptr_from_skb(ctx->skb, 0, &packet)) return 0;
+  there = bpf_dynptr_slice(&packet, offset, out, sizeof(*out));
+  if (!there) return 0;
+  if (there != (const void*)out) __builtin_memcpy(out, there, sizeof(*out));
+  return 1;
+}
+
+SP_HOOK int sp_peek(const struct sp_reader* reader, __u32 offset, struct sp_record* out) {
+  return sp_peek_in_kernel(reader->ctx, offset, out);
 }
 
 SP_HOOK int sp_parse_packet(const struct sp_reader* reader, __u32 family, struct sp_packet* p) {

@@ -15,7 +15,7 @@ struct sp_party { /* who is at an address, in one generation */
   __u32 peer_class;
   __u32 egress_set;
   __u32 ingress_set;
-  __u32 ranges;
+  __u32 ranges; /* of an endpoint: nothing but SP_DEMANDS_TLS */
 };
 
 /* Is `source` right for a packet that came in where endpoint `in_endpoint` (0: nobody) is wired?

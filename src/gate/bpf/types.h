@@ -39,7 +39,11 @@ enum sp_reason {
   SP_DENY_NOT_PROGRAMMED = 27,
   SP_DENY_MISROUTED = 28,
   SP_DENY_NEIGHBOUR = 29,
-  SP_REASONS = 32
+  SP_DENY_PLAINTEXT = 30,  /* TLS is demanded, and the connection did not begin as TLS */
+  SP_DENY_TLS_ORDER = 31,  /* TLS is demanded, and this is not (yet) a beginning of TLS */
+  SP_DENY_SYN_UNSEEN = 32, /* TLS is demanded, and nobody saw how this connection began */
+  SP_DENY_SYN = 33,        /* a SYN inside a connection: simultaneous open, or a repetition */
+  SP_REASONS = 48
 };
 
 /* An address is 16 bytes in network order, IPv4 as ::ffff:a.b.c.d, held as two words. */
@@ -60,11 +64,13 @@ struct sp_endpoint { /* value of `endpoints`, key struct sp_address */
   __u32 peer_class;
   __u32 egress_set;  /* 0: not isolated */
   __u32 ingress_set; /* 0: not isolated */
+  __u32 tls;         /* 0: `tls` has no row of this endpoint */
 };
 
 #define SP_RANGE_POD 1u     /* of this node's pods: only known endpoints live there */
 #define SP_RANGE_SERVICE 2u /* Services and the like: never a source, never forwarded to */
 #define SP_RANGE_NODE 4u    /* an address of the node itself */
+#define SP_DEMANDS_TLS 8u   /* an endpoint that has rows in `tls` */
 
 struct sp_prefix_key { /* of `prefixes`, a longest-prefix trie */
   __u32 bits;
@@ -111,9 +117,21 @@ enum sp_connection_flags {
   SP_FIN_1 = 8,
   SP_RST_0 = 16,
   SP_RST_1 = 32,
-  SP_LOCAL = 64, /* to the node: answers are not seen */
-  SP_ENDED = 128 /* somebody is removing it */
+  SP_LOCAL = 64,  /* to the node: answers are not seen */
+  SP_ENDED = 128, /* somebody is removing it */
+  /* How it began: see tls.h. */
+  SP_CONFIRMED = 256,      /* the responder's SYN-ACK has acknowledged the initiator's SYN ... */
+  SP_FAST_OPEN = 512,      /* ... together with the payload in it */
+  SP_TLS_HELLO = 1024,     /* the initiator began with a ClientHello */
+  SP_TLS_ANSWERED = 2048,  /* and the responder with a ServerHello or an alert */
+  SP_TLS_PLAINTEXT = 4096, /* one of them did not; wins over the two above */
+  SP_TLS_TOLD = 8192,      /* the event about missing TLS was sent */
+  SP_TLS_DONE = SP_TLS_ANSWERED | SP_TLS_PLAINTEXT
 };
+/* The upper half of the flags tells apart connections that follow each other in one entry. */
+#define SP_NONCE_SHIFT 16
+
+enum sp_tls_state { SP_TLS_IS_UNKNOWN, SP_TLS_IS_HELLO, SP_TLS_IS_TLS, SP_TLS_IS_PLAINTEXT };
 
 /* `tag` is written before `judged` and read after it: a packet whose entry was deleted and given
  * to another connection under its eyes sees the other tag and looks again. */
@@ -133,7 +151,10 @@ struct sp_connection {
   __u32 egress_rule;
   __u32 ingress_rule;
   __u32 reason;
-  __u32 slot; /* in `slots` */
+  __u32 slot;       /* in `slots` */
+  __u32 tls_policy; /* the PeerAuthentication that demands TLS; 0: none does */
+  __u32 first[2];   /* TCP, by role: the sequence number of the first byte of payload */
+  __u32 syn_length; /* bytes of payload in the initiator's SYN */
 };
 
 struct sp_slot { /* of a connection, for the sweep */
@@ -157,7 +178,11 @@ struct sp_event {
   __u32 egress_rule, ingress_rule;
   __u32 repeats;
   __u32 ifindex;
+  __u32 tls_policy; /* 0, or the PeerAuthentication because of which it was denied */
+  __u32 tls;        /* sp_tls_state */
 };
+
+#define SP_TLS_NAME 320 /* bytes of a value of `tls_names`: "namespace/name" and a zero */
 
 struct sp_rule_count {
   __u64 verdicts, packets, bytes;
