@@ -1,8 +1,8 @@
 // The seam between codecs and whoever forwards messages. Codecs have no sockets and no clock: bytes
 // and times are handed in, events come out, bytes to send are appended to a buffer.
 //
-// Turn of an event loop: the owner reads into its input buffer, calls receive(); events come out of
-// it synchronously and may call any method of any stream of any codec. When the turn ends the owner
+// Turn of an event loop: the owner reads bytes and calls receive(); events come out of it
+// synchronously and may call any method of any stream of any codec. When the turn ends the owner
 // calls collect() on every codec that asked for it (output_pending) and writes `out`; when bytes
 // have left `out` it calls drained().
 //
@@ -23,6 +23,24 @@
 namespace sallyport::http {
 
 inline constexpr Monotonic kNever = Monotonic::max();
+
+// Bytes that are consumed at the front.
+class Cursor {
+ public:
+  explicit Cursor(Bytes bytes) : rest_(bytes) {}
+  [[nodiscard]] size_t size() const { return rest_.size(); }
+  [[nodiscard]] bool empty() const { return rest_.empty(); }
+  [[nodiscard]] const uint8_t* data() const { return rest_.data(); }
+  [[nodiscard]] Bytes bytes() const { return rest_; }
+  [[nodiscard]] std::string_view text() const {
+    return {reinterpret_cast<const char*>(rest_.data()), rest_.size()};
+  }
+  void consume(size_t count) { rest_ = rest_.subspan(count); }
+  void clear() { rest_ = {}; }
+
+ private:
+  Bytes rest_;
+};
 
 // What a stream tells its user, for requests (on a server) and responses (on a client) alike.
 class StreamEvents {
@@ -74,7 +92,8 @@ class CodecHost {
   virtual ~CodecHost() = default;
   // Call collect() and write `out` when this loop turn ends. May be called many times in a turn.
   virtual void output_pending() = 0;
-  // Call receive() again with what the input buffer still holds, and read on; never from in here.
+  // Call receive() again with what it left over (which may be nothing), and read on; never from in
+  // here.
   virtual void input_pending() = 0;
   // The peer broke a rule or a limit. An HTTP/1 server codec has already written its answer
   // `status` (0: none). For log and metrics; finished() tells what to do.
@@ -96,8 +115,10 @@ class ClientHost : public CodecHost {
 class Codec {
  public:
   virtual ~Codec() = default;
-  // Consumes what it can of `in`. What stays waits for more bytes or for resume().
-  virtual void receive(ByteBuffer& in, Monotonic now) = 0;
+  // Consumes what it can of `in` and says how many bytes; the owner keeps the rest and gives it
+  // again, at the front, with more bytes or after input_pending(). `in` is read in place: it must
+  // not change during the call.
+  [[nodiscard]] virtual size_t receive(Bytes in, Monotonic now) = 0;
   // The peer sends no more. Ends bodies that last until then and tunnels, resets the rest.
   virtual void receive_end(Monotonic now) = 0;
   // Puts what waits into `out`, up to Limits::write_high.
@@ -115,7 +136,7 @@ class Codec {
   // side (close_notify, FIN) and read on.
   [[nodiscard]] virtual bool output_ended() const { return false; }
   // False: leave bytes in the socket. While a request is being answered a server codec reads ahead:
-  // the owner stops at Limits::pipelined_bytes in the input buffer.
+  // the owner stops where Limits::pipelined_bytes are left over.
   [[nodiscard]] virtual bool wants_input() const = 0;
   [[nodiscard]] virtual size_t active() const = 0;  // live streams
   [[nodiscard]] virtual Version version() const = 0;

@@ -37,15 +37,17 @@ bool Client::writable() const {
   return context_.out.size() < context_.limits.write_high;
 }
 
-void Client::receive(ByteBuffer& in, Monotonic) {
+size_t Client::receive(Bytes bytes, Monotonic) {
+  Cursor in(bytes);
   in_receive_ = true;
   while (!finished_ && !paused_ && step(in)) {
   }
   in_receive_ = false;
   if (finished_) in.clear();
+  return bytes.size() - in.size();
 }
 
-bool Client::step(ByteBuffer& in) {
+bool Client::step(Cursor& in) {
   if (in.empty() && in_ != In::kBody) return false;
   got_bytes_ = true;
   switch (in_) {
@@ -69,7 +71,7 @@ bool Client::step(ByteBuffer& in) {
   return false;
 }
 
-bool Client::read_head(ByteBuffer& in) {
+bool Client::read_head(Cursor& in) {
   std::optional<Violation> violation;
   const size_t length = finder_.find(in.bytes(), context_.limits.head_bytes, violation);
   if (!violation && length == 0) return false;
@@ -117,7 +119,7 @@ bool Client::read_head(ByteBuffer& in) {
   return true;
 }
 
-bool Client::read_body(ByteBuffer& in) {
+bool Client::read_body(Cursor& in) {
   const BodyReader::Piece piece = body_.next(in.bytes(), trailers_);
   using Kind = BodyReader::Piece::Kind;
   ResponseEvents* events = events_;

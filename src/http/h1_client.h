@@ -14,7 +14,7 @@ class Client final : public ClientCodec, private ClientStream {
   [[nodiscard]] bool can_start() const override;
   ClientStream* start(const RequestHead& head, bool end, ResponseEvents& events) override;
 
-  void receive(ByteBuffer& in, Monotonic now) override;
+  [[nodiscard]] size_t receive(Bytes in, Monotonic now) override;
   void receive_end(Monotonic now) override;
   void collect(Monotonic) override {}
   void drained() override;
@@ -40,9 +40,9 @@ class Client final : public ClientCodec, private ClientStream {
   void pause() override { paused_ = true; }
   void resume() override;
 
-  bool step(ByteBuffer& in);
-  bool read_head(ByteBuffer& in);
-  bool read_body(ByteBuffer& in);
+  bool step(Cursor& in);
+  bool read_head(Cursor& in);
+  bool read_body(Cursor& in);
   void response_ended();
   void request_ended();
   void idle();

@@ -32,16 +32,18 @@ bool Server::writable() const {
   return context_.out.size() < context_.limits.write_high;
 }
 
-void Server::receive(ByteBuffer& in, Monotonic now) {
+size_t Server::receive(Bytes bytes, Monotonic now) {
+  Cursor in(bytes);
   in_receive_ = true;
   while (!finished_ && step(in, now)) {
   }
   in_receive_ = false;
   if (finished_) in.clear();
+  return bytes.size() - in.size();
 }
 
 // One step; false: more bytes or another call are needed.
-bool Server::step(ByteBuffer& in, Monotonic now) {
+bool Server::step(Cursor& in, Monotonic now) {
   switch (in_) {
     case In::kHead:
       return read_head(in, now);
@@ -58,7 +60,7 @@ bool Server::step(ByteBuffer& in, Monotonic now) {
   return false;
 }
 
-bool Server::read_head(ByteBuffer& in, Monotonic now) {
+bool Server::read_head(Cursor& in, Monotonic now) {
   if (in.empty() || close_after_) return false;
   if (head_started_ == kNever) head_started_ = now;
   // One empty line before a request is forgiven (RFC 9112 section 2.2).
@@ -103,7 +105,7 @@ bool Server::read_head(ByteBuffer& in, Monotonic now) {
   return true;
 }
 
-bool Server::read_body(ByteBuffer& in) {
+bool Server::read_body(Cursor& in) {
   const BodyReader::Piece piece = body_.next(in.bytes(), trailers_);
   using Kind = BodyReader::Piece::Kind;
   switch (piece.kind) {
@@ -133,7 +135,7 @@ bool Server::read_body(ByteBuffer& in) {
 }
 
 // The rest of a body that nobody wants any more.
-bool Server::discard(ByteBuffer& in) {
+bool Server::discard(Cursor& in) {
   const BodyReader::Piece piece = body_.next(in.bytes(), trailers_);
   using Kind = BodyReader::Piece::Kind;
   if (piece.kind == Kind::kNeedMore) return false;
@@ -147,7 +149,7 @@ bool Server::discard(ByteBuffer& in) {
   return true;
 }
 
-bool Server::read_tunnel(ByteBuffer& in) {
+bool Server::read_tunnel(Cursor& in) {
   if (in.empty()) return false;
   if (events_ != nullptr) events_->on_data(in.bytes(), false);
   if (!finished_) in.clear();

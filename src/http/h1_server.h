@@ -12,7 +12,7 @@ class Server final : public Codec, private ServerStream {
  public:
   Server(CodecContext context, ServerHost& host, const ServerOptions& options);
 
-  void receive(ByteBuffer& in, Monotonic now) override;
+  [[nodiscard]] size_t receive(Bytes in, Monotonic now) override;
   void receive_end(Monotonic now) override;
   void collect(Monotonic) override {}
   void drained() override;
@@ -42,11 +42,11 @@ class Server final : public Codec, private ServerStream {
   void pause() override { paused_ = true; }
   void resume() override;
 
-  bool step(ByteBuffer& in, Monotonic now);
-  bool read_head(ByteBuffer& in, Monotonic now);
-  bool read_body(ByteBuffer& in);
-  bool discard(ByteBuffer& in);
-  bool read_tunnel(ByteBuffer& in);
+  bool step(Cursor& in, Monotonic now);
+  bool read_head(Cursor& in, Monotonic now);
+  bool read_body(Cursor& in);
+  bool discard(Cursor& in);
+  bool read_tunnel(Cursor& in);
   void response_ended();
   void request_ended();
   void next_request();

@@ -48,7 +48,7 @@ class Client final : public ClientCodec, private Session {
   [[nodiscard]] bool can_start() const override;
   ClientStream* start(const RequestHead& head, bool end, ResponseEvents& events) override;
 
-  void receive(ByteBuffer& in, Monotonic now) override { receive_bytes(in, now); }
+  [[nodiscard]] size_t receive(Bytes in, Monotonic now) override { return receive_bytes(in, now); }
   void receive_end(Monotonic) override { lose({.reason = ResetReason::kPeerClosed}); }
   void collect(Monotonic now) override;
   void drained() override { drained_output(); }

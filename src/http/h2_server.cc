@@ -15,7 +15,7 @@ class Server final : public Codec, private Session {
  public:
   Server(CodecContext context, ServerHost& host, const ServerOptions& options);
 
-  void receive(ByteBuffer& in, Monotonic now) override { receive_bytes(in, now); }
+  [[nodiscard]] size_t receive(Bytes in, Monotonic now) override { return receive_bytes(in, now); }
   void receive_end(Monotonic) override { lose({.reason = ResetReason::kPeerClosed}); }
   void collect(Monotonic now) override { collect_output(now); }
   void drained() override { drained_output(); }

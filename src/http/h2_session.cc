@@ -122,26 +122,23 @@ size_t Session::scan(Bytes bytes, std::optional<Counter>& crossed) {
   return at;
 }
 
-void Session::receive_bytes(ByteBuffer& in, Monotonic now) {
+size_t Session::receive_bytes(Bytes in, Monotonic now) {
   now_ = now;
   recycle();
   opened_this_turn_ = 0;
-  if (cut_ || fatal_) {
-    in.clear();
-    return;
-  }
+  if (cut_ || fatal_) return in.size();
   std::optional<Counter> crossed;
-  const size_t count = scan(in.bytes(), crossed);
+  const size_t count = scan(in, crossed);
   if (count != 0) {
     const ssize_t used = nghttp2_session_mem_recv(session_, in.data(), count);
     if (used < 0 && !cut_)
       fail(used == NGHTTP2_ERR_FLOODED ? Counter::kControlQueued : Counter::kHttp2Protocol);
-    in.consume(count);
   }
   if (crossed && !fatal_) cut(*crossed);
-  if (cut_ || fatal_ || nghttp2_session_want_read(session_) == 0) in.clear();
+  const bool deaf = cut_ || fatal_ || nghttp2_session_want_read(session_) == 0;
   if (cut_ || fatal_) reset_all({.reason = ResetReason::kLimit});
   if (fatal_ || nghttp2_session_want_write(session_) != 0 || is_finished()) want_output();
+  return deaf ? in.size() : count;
 }
 
 void Session::collect_output(Monotonic now) {

@@ -57,7 +57,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // The parts of Codec that need no role.
-  void receive_bytes(ByteBuffer& in, Monotonic now);
+  size_t receive_bytes(Bytes in, Monotonic now);
   void collect_output(Monotonic now);
   void drained_output();
   void lose(Reset reset);
