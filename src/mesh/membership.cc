@@ -14,6 +14,7 @@ constexpr char kOwnLabel[] = "sallyport.dev/mesh";
 constexpr char kInjectionLabel[] = "istio-injection";
 constexpr char kDataplaneLabel[] = "istio.io/dataplane-mode";
 constexpr char kPodInject[] = "sidecar.istio.io/inject";
+constexpr char kEscapedSlashes[] = "sallyport.dev/allow-escaped-slashes";
 constexpr std::string_view kTraffic = "traffic.sidecar.istio.io/";
 
 using Texts = std::map<std::string, std::string>;
@@ -159,6 +160,12 @@ Membership membership(const world::World& world, const world::Endpoint& pod,
   exclusions.ports("excludeOutboundPorts", out.exclude_outbound_ports);
   exclusions.ranges("excludeOutboundIPRanges", out.exclude_outbound_ranges);
   exclusions.not_supported();
+  std::string_view slashes = value_of(pod.annotations, kEscapedSlashes);
+  out.allow_escaped_slashes = slashes == "true";
+  if (!slashes.empty() && slashes != "true" && slashes != "false")
+    out.problems.push_back(std::string(kEscapedSlashes) + ": \"" +
+                           std::string(slashes.substr(0, 80)) +
+                           "\" is neither true nor false; escaped slashes are refused");
   return out;
 }
 

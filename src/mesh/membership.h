@@ -21,7 +21,9 @@ struct Membership {
   std::set<uint16_t> exclude_inbound_ports;   // traffic.sidecar.istio.io/excludeInboundPorts
   std::set<uint16_t> exclude_outbound_ports;  // ...excludeOutboundPorts
   std::vector<Cidr> exclude_outbound_ranges;  // ...excludeOutboundIPRanges
-  std::vector<std::string> problems;          // annotation values that are wrong; none is half-read
+  // sallyport.dev/allow-escaped-slashes: "true": a path may hold %2F in a segment (authz/path.h).
+  bool allow_escaped_slashes = false;
+  std::vector<std::string> problems;  // annotation values that are wrong; none is half-read
   bool operator==(const Membership&) const = default;
 };
 

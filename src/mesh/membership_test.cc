@@ -130,6 +130,16 @@ TEST(Membership, WrongExclusionsExcludeNothing) {
       "nothing is excluded by it");
 }
 
+TEST(Membership, EscapedSlashesAreAllowedByAnnotation) {
+  const char* kName = "sallyport.dev/allow-escaped-slashes";
+  EXPECT_FALSE(judged(kEnabled, kPlain).allow_escaped_slashes);
+  EXPECT_TRUE(judged(kEnabled, kPlain, {{kName, "true"}}).allow_escaped_slashes);
+  EXPECT_FALSE(judged(kEnabled, kPlain, {{kName, "false"}}).allow_escaped_slashes);
+  Membership wrong = judged(kEnabled, kPlain, {{kName, "yes"}});
+  EXPECT_FALSE(wrong.allow_escaped_slashes);
+  EXPECT_EQ(wrong.problems.size(), 1u);
+}
+
 TEST(Membership, WhatIsNotSupportedIsNamed) {
   EXPECT_EQ(judged(kEnabled, kPlain,
                    {{"traffic.sidecar.istio.io/includeOutboundIPRanges", "198.18.0.0/16"},
