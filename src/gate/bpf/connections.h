@@ -207,22 +207,23 @@ static inline __u64 sp_tick(struct sp_env* env, const struct sp_key* key, struct
  * entry is void: another endpoint is behind one of its addresses now. */
 static __attribute__((noinline)) int sp_judge_again(struct sp_env* env, const struct sp_key* key,
                                                     struct sp_connection* c) {
+  struct sp_party from, to;
   struct sp_judgement j;
   __u64 before = c->judged;
   int allow;
   if (c->flags & SP_INITIATOR_IS_1) {
-    sp_resolve(env, &key->address[1], &j.from);
-    sp_resolve(env, &key->address[0], &j.to);
+    sp_resolve(env, &key->address[1], &from);
+    sp_resolve(env, &key->address[0], &to);
     j.port = key->port[0];
   } else {
-    sp_resolve(env, &key->address[0], &j.from);
-    sp_resolve(env, &key->address[1], &j.to);
+    sp_resolve(env, &key->address[0], &from);
+    sp_resolve(env, &key->address[1], &to);
     j.port = key->port[1];
   }
-  if (j.from.endpoint != c->endpoint[0] || j.to.endpoint != c->endpoint[1]) return 0;
+  if (from.endpoint != c->endpoint[0] || to.endpoint != c->endpoint[1]) return 0;
   j.protocol = key->protocol;
   j.local = key->local;
-  allow = sp_judge(env, &j);
+  allow = sp_judge(env, &from, &to, &j);
   sp_settle(env, c); /* what passed so far belongs to the rules of then */
   c->egress_rule = j.egress_rule;
   c->ingress_rule = j.ingress_rule;

@@ -41,7 +41,8 @@ static inline void sp_fill_denied(struct sp_env* env, const struct sp_flow* f, s
   e->destination_endpoint = f->destination.endpoint;
   e->egress_rule = f->egress_rule;
   e->ingress_rule = f->ingress_rule;
-  e->tls_policy = f->tls_policy;
+  if (f->reason == SP_DENY_SYN_UNSEEN)
+    e->tls_policy = sp_demand(env, &f->destination, p->tuple.destination_port);
   e->repeats = 1;
   e->ifindex = f->at.in;
 }
@@ -168,16 +169,15 @@ static __attribute__((noinline)) int sp_begin(struct sp_env* env, struct sp_flow
   struct sp_connection *c, *n;
   int reason, made = 0;
   if (!f->packet.opener) {
-    if (f->packet.tuple.protocol == SP_TCP)
-      f->tls_policy = sp_demand(env, &f->destination, f->packet.tuple.destination_port);
-    return f->tls_policy ? SP_DENY_SYN_UNSEEN : SP_DENY_NO_CONNECTION;
+    if (f->packet.tuple.protocol == SP_TCP &&
+        sp_demand(env, &f->destination, f->packet.tuple.destination_port))
+      return SP_DENY_SYN_UNSEEN;
+    return SP_DENY_NO_CONNECTION;
   }
-  j.from = f->source;
-  j.to = f->destination;
   j.protocol = f->packet.tuple.protocol;
   j.port = f->packet.tuple.destination_port;
   j.local = f->at.local;
-  if (!sp_judge(env, &j)) {
+  if (!sp_judge(env, &f->source, &f->destination, &j)) {
     f->egress_rule = j.egress_rule;
     f->ingress_rule = j.ingress_rule;
     return (int)j.reason;
@@ -294,7 +294,6 @@ static inline int sp_decide(struct sp_env* env, const struct sp_reader* reader, 
   int reason;
   f->egress_rule = 0;
   f->ingress_rule = 0;
-  f->tls_policy = 0;
   f->source.endpoint = 0;
   f->destination.endpoint = 0;
   if (f->at.local && f->at.in == SP_LOOPBACK) { /* the node to itself */

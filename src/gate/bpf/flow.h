@@ -23,7 +23,6 @@ struct sp_flow {
   struct sp_party source, destination; /* of the packet */
   __u32 side;                          /* of the key that sent it */
   __u32 egress_rule, ingress_rule;
-  __u32 tls_policy; /* of a packet that is denied because TLS is demanded */
   __u32 reason;
 };
 

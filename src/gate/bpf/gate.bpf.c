@@ -317,7 +317,6 @@ struct {
 SEC("netfilter")
 int sallyport_gate(struct bpf_nf_ctx* ctx) {
   const struct nf_hook_state* state = ctx->state;
-  struct sp_reader reader;
   struct sp_env env;
   struct sp_flow flow;
   __u64* generation = bpf_map_lookup_elem(&control, &kZero);
@@ -347,8 +346,7 @@ int sallyport_gate(struct bpf_nf_ctx* ctx) {
     flow.at.out = state->out ? (__u32)state->out->ifindex : 0;
   }
 #endif
-  reader.ctx = ctx;
-  return sp_decide(&env, &reader, &flow);
+  return sp_decide(&env, sp_as_reader(ctx), &flow);
 }
 
 /* Run by the node through BPF_PROG_TEST_RUN. The sweep lives as long as its map is pinned. */

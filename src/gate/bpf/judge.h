@@ -9,7 +9,6 @@
 #include "types.h"
 
 struct sp_judgement { /* one connection to judge, from its initiator's view */
-  struct sp_party from, to;
   __u32 egress_rule, ingress_rule;
   __u32 tls_policy; /* demands TLS; 0: nobody does */
   __u32 reason;
@@ -99,20 +98,21 @@ SP_GLOBAL __u32 sp_demand(struct sp_env* env, const struct sp_party* to, __u32 p
 
 /* The verdict about a connection: fills rules and reason, returns allow. Both directions are asked
  * even where the first denies, so that the event can name both. */
-SP_GLOBAL int sp_judge(struct sp_env* env, struct sp_judgement* j) {
+SP_GLOBAL int sp_judge(struct sp_env* env, const struct sp_party* from, const struct sp_party* to,
+                       struct sp_judgement* j) {
   int allow = 1;
-  if (!env || !j) return 0;
+  if (!env || !from || !to || !j) return 0;
   j->egress_rule = 0;
   j->ingress_rule = 0;
-  j->tls_policy = j->protocol == SP_TCP && !j->local ? sp_demand(env, &j->to, j->port) : 0;
-  if (j->from.endpoint && j->from.endpoint == j->to.endpoint) {
+  j->tls_policy = j->protocol == SP_TCP && !j->local ? sp_demand(env, to, j->port) : 0;
+  if (from->endpoint && from->endpoint == to->endpoint) {
     j->reason = SP_SELF;
     return 1;
   }
-  if (j->from.endpoint && j->from.egress_set)
-    allow = sp_ask_set(env, j->from.egress_set, j->to.peer_class, j, &j->egress_rule);
-  if (j->to.endpoint && j->to.ingress_set && !j->local)
-    allow &= sp_ask_set(env, j->to.ingress_set, j->from.peer_class, j, &j->ingress_rule);
+  if (from->endpoint && from->egress_set)
+    allow = sp_ask_set(env, from->egress_set, to->peer_class, j, &j->egress_rule);
+  if (to->endpoint && to->ingress_set && !j->local)
+    allow &= sp_ask_set(env, to->ingress_set, from->peer_class, j, &j->ingress_rule);
   j->reason = allow ? SP_BY_POLICY : SP_DENY_POLICY;
   if (allow && j->local) {
     /* Of the node itself only what it offers is open, whatever the policy allows. */

@@ -9,7 +9,6 @@
 #include "parse.h"
 
 struct sp_reader {
-  struct bpf_nf_ctx* ctx;
   struct sk_buff* skb;
   __u64 data;
   __u32 length;
@@ -109,11 +108,19 @@ SP_READER int sp_read_icmp(const struct sp_reader* reader, __u32 offset,
   return sp_icmp_header_slowly(reader, offset, out);
 }
 
+/* The decision only hands its reader on. What it gets is the program's context: the reader itself
+ * is made behind the border to the verifier, and takes no room on the stack of the decision. */
+SP_HOOK const struct sp_reader* sp_as_reader(struct bpf_nf_ctx* ctx) {
+  return (const struct sp_reader*)ctx;
+}
+SP_HOOK struct bpf_nf_ctx* sp_context_of(const struct sp_reader* reader) {
+  return (struct bpf_nf_ctx*)reader;
+}
+
 /* Whatever the parser found, the verifier goes on from here with one state. */
 SP_GLOBAL int sp_parse_in_kernel(struct bpf_nf_ctx* ctx, __u32 family, struct sp_packet* p) {
   struct sp_reader reader;
   if (!p) return SP_DENY_MALFORMED;
-  reader.ctx = ctx;
   reader.skb = ctx->skb;
   reader.data = (__u64)reader.skb->data;
   reader.length = reader.skb->len;
@@ -133,11 +140,11 @@ SP_GLOBAL int sp_peek_in_kernel(struct bpf_nf_ctx* ctx, __u32 offset, struct sp_
 }
 
 SP_HOOK int sp_peek(const struct sp_reader* reader, __u32 offset, struct sp_record* out) {
-  return sp_peek_in_kernel(reader->ctx, offset, out);
+  return sp_peek_in_kernel(sp_context_of(reader), offset, out);
 }
 
 SP_HOOK int sp_parse_packet(const struct sp_reader* reader, __u32 family, struct sp_packet* p) {
-  return sp_parse_in_kernel(reader->ctx, family, p);
+  return sp_parse_in_kernel(sp_context_of(reader), family, p);
 }
 
 #endif
