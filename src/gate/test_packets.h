@@ -100,6 +100,36 @@ inline Bytes tcp_packet(const Ip& from, uint16_t from_port, const Ip& to, uint16
   return ip_packet(from, to, 6, tcp, options);
 }
 
+inline constexpr uint8_t kPsh = 8, kUrg = 32;
+
+// A segment at a place in the stream; `tcp_options` a multiple of four bytes.
+struct Segment {
+  uint8_t flags = kAck;
+  uint32_t sequence = 0, acknowledgement = 0;
+  Bytes payload = {};
+  Bytes tcp_options = {};
+  uint16_t urgent_pointer = 0;
+};
+
+inline Bytes tcp_segment(const Ip& from, uint16_t from_port, const Ip& to, uint16_t to_port,
+                         const Segment& segment, const IpOptions& options = {}) {
+  Bytes tcp;
+  put16(tcp, from_port);
+  put16(tcp, to_port);
+  put32(tcp, segment.sequence);
+  put32(tcp, segment.acknowledgement);
+  tcp.push_back(static_cast<uint8_t>((5 + segment.tcp_options.size() / 4) << 4));
+  tcp.push_back(segment.flags);
+  put16(tcp, 1024);
+  put16(tcp, 0);
+  put16(tcp, segment.urgent_pointer);
+  tcp = tcp + segment.tcp_options + segment.payload;
+  const uint16_t sum = checksum(tcp, pseudo_sum(from, to, 6, tcp.size()));
+  tcp[16] = static_cast<uint8_t>(sum >> 8);
+  tcp[17] = static_cast<uint8_t>(sum);
+  return ip_packet(from, to, 6, tcp, options);
+}
+
 inline Bytes udp_packet(const Ip& from, uint16_t from_port, const Ip& to, uint16_t to_port,
                         const Bytes& data = {'h', 'i'}, const IpOptions& options = {}) {
   Bytes udp;
