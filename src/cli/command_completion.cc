@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "dns/server.h"
 #include "node/echo.h"
+#include "proxy/process.h"
 #include "runtime/pod_runtime.h"
 
 namespace sallyport::cli {
@@ -59,7 +60,7 @@ Command completion_command() {
 
 std::vector<Command> internal_commands() {
   return {
-      internal("shim", runtime::shim_main),
+      internal("shim", runtime::shim_main), internal("proxy", proxy::proxy_main),
       internal("echo", [](int argc, char** argv) { return node::echo_main(argc - 1, argv + 1); }),
       internal("dns", [](int argc, char** argv) { return dns::dns_main(argc - 1, argv + 1); })};
 }

@@ -7,6 +7,7 @@
 #include "proxy/route.h"
 #include "proxy/socket_stock.h"
 #include "proxy/stream.h"
+#include "telemetry/mesh_metrics.h"
 
 namespace sallyport::proxy {
 
@@ -30,6 +31,9 @@ class DialUser {
   ~DialUser() = default;
 };
 
+// For metrics: how a handshake ended that on_failure() told.
+telemetry::HandshakeResult handshake_result(const Stream* stream, StreamFailure failure);
+
 // Destroying it gives up. One user callback, never from within start().
 class Dial final : private StreamUser, private SocketWaiter, private TurnWork {
  public:
@@ -50,6 +54,7 @@ class Dial final : private StreamUser, private SocketWaiter, private TurnWork {
   Worker& worker_;
   Pod& source_;
   DialUser& user_;
+  SnapshotPtr held_;  // what target_ points into
   Target target_;
   Alpn alpn_ = Alpn::kTcp;
   StreamPtr stream_;

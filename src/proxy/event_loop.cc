@@ -89,10 +89,17 @@ void EventLoop::retire(std::unique_ptr<Retired> object) {
   graveyard_ = raw;
 }
 
+void EventLoop::retire_last(std::unique_ptr<Retired> object) {
+  Retired* raw = object.release();
+  raw->next_retired_ = last_graves_;
+  last_graves_ = raw;
+}
+
 void EventLoop::bury() {
-  while (graveyard_) {
-    std::unique_ptr<Retired> object(graveyard_);
-    graveyard_ = object->next_retired_;
+  while (graveyard_ || last_graves_) {
+    Retired*& head = graveyard_ ? graveyard_ : last_graves_;
+    std::unique_ptr<Retired> object(head);
+    head = object->next_retired_;
   }
 }
 

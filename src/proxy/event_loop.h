@@ -86,6 +86,10 @@ class EventLoop {
   void next_turn(TurnWork& work) { enlist(work, next_tail_); }
 
   void retire(std::unique_ptr<Retired> object);
+  // After all others: what they may look at while they die.
+  void retire_last(std::unique_ptr<Retired> object);
+  // Destroys what was retired now. Only where no handler runs.
+  void bury();
 
   // Any thread. False: the loop has been stopped and the task is dropped.
   bool post(std::move_only_function<void()> task);
@@ -100,7 +104,6 @@ class EventLoop {
   static void enlist(TurnWork& work, TurnWork**& tail);
   static void do_work(TurnWork*& head, TurnWork**& tail);
   void run_tasks();
-  void bury();
   void wake();
 
   static constexpr int kBatch = 128;
@@ -113,7 +116,7 @@ class EventLoop {
   int batch_next_ = 0, batch_size_ = 0;
   TurnWork *soon_ = nullptr, *late_ = nullptr, *next_ = nullptr;
   TurnWork **soon_tail_ = &soon_, **late_tail_ = &late_, **next_tail_ = &next_;
-  Retired* graveyard_ = nullptr;
+  Retired *graveyard_ = nullptr, *last_graves_ = nullptr;
   std::atomic<bool> stopped_{false};
 
   std::mutex mutex_;  // of tasks_ only: taken when another thread has sent something

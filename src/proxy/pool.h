@@ -25,9 +25,11 @@ class PooledConnection : public Retired {
   // May take one more request now. Looks at the codec and at stale(); false is no promise for ever.
   virtual bool usable() = 0;
   [[nodiscard]] virtual size_t active() const = 0;  // requests under way
-  // No new requests; closes when the last has ended.
+  // No new requests; when the last has ended (at once, if there is none) it closes, leaves the pool
+  // (Pool::left) if it has not yet, and retires itself.
   virtual void drain() = 0;
-  virtual void cut() = 0;  // at once: its requests are told that the connection is lost
+  // At once: its requests are told that the connection is lost; likewise leaves and retires.
+  virtual void cut() = 0;
   [[nodiscard]] virtual const TlsFacts* tls() const = 0;
 
   [[nodiscard]] PoolBucket* bucket() const { return bucket_; }  // null: it left the pool
@@ -36,7 +38,9 @@ class PooledConnection : public Retired {
   friend class Pool;
   friend class PoolBucket;
   PoolBucket* bucket_ = nullptr;
-  size_t place_ = 0;
+  bool free_ = false;  // among those that may have room
+  Monotonic idle_since_;
+  WallTime drain_at_ = WallTime::max();  // before either certificate expires
 };
 
 // Whoever wants to send a request.
@@ -76,6 +80,7 @@ class Pool {
   // Closes what the new snapshot denies and what leads to pods that are gone; drains what expires.
   void on_snapshot();
   void drop(Pod& source);  // everything of a pod that goes away
+  void tend();             // every second: idle and expiring connections, empty buckets
   [[nodiscard]] size_t connections() const;
   [[nodiscard]] size_t idle() const;
 

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "http/limits.h"
+#include "proxy/event_loop.h"
 #include "proxy/session.h"
 #include "proxy/snapshot.h"
 #include "proxy/stream.h"
@@ -30,9 +31,9 @@ struct SeriesOf {
   bool refused = false;  // an unknown address: BlackHoleCluster
 };
 
-class Reporting {
+class Reporting final : private TurnWork {
  public:
-  Reporting() = default;
+  explicit Reporting(EventLoop& loop) : loop_(loop) {}
 
   // Resolved once per pair of parties and remembered; keep the reference for the connection's life.
   telemetry::HttpSeries& http(const SeriesOf& of);
@@ -47,11 +48,11 @@ class Reporting {
   [[nodiscard]] const telemetry::AccessLogFormat* log_format() const {
     return log_ && format_ ? &*format_ : nullptr;
   }
+  // Written at the end of the turn.
   void log(const telemetry::LogEntry& entry) {
-    if (log_ && format_) log_->append(*format_, entry);
-  }
-  void flush_log() {
-    if (log_ && log_->pending() != 0) log_->flush();
+    if (!log_ || !format_) return;
+    log_->append(*format_, entry);
+    loop_.at_turn_end(*this);
   }
 
   void set_ring(std::unique_ptr<telemetry::FlowRing> ring) { ring_ = std::move(ring); }
@@ -80,7 +81,11 @@ class Reporting {
   };
   static Key key(const SeriesOf& of);
   static telemetry::SeriesLabels labels(const SeriesOf& of);
+  void on_turn() override {
+    if (log_ && log_->pending() != 0) log_->flush();
+  }
 
+  EventLoop& loop_;
   telemetry::IstioMetrics istio_;
   telemetry::MeshMetrics mesh_;
   std::unordered_map<Key, telemetry::HttpSeries*, Hash> http_;

@@ -53,6 +53,7 @@ struct Target {
   mesh::SocketKind socket = mesh::SocketKind::kOutbound;
   bool mtls = false;
   bool self = false;                     // a Service led back to the pod itself
+  bool by_service = false;               // a Service's address was dialled: its name goes as SNI
   const PodInfo* pod = nullptr;          // who is dialled; null: outside
   const ServiceInfo* service = nullptr;  // null: none
 };

@@ -39,6 +39,13 @@ StreamContext::StreamContext(EventLoop& event_loop, http::BufferPool& buffers,
       out(TlsRecords::sealed_size(kScratch) + TlsRecords::kKeyUpdateSize + TlsRecords::kAlertSize) {
 }
 
+StreamContext::~StreamContext() {
+  while (!lingering.empty()) {
+    const std::unique_ptr<Stream> stream(*lingering.begin());
+    lingering.erase(lingering.begin());
+  }
+}
+
 std::string_view to_string(StreamFailure failure) {
   switch (failure) {
     case StreamFailure::kReset:
@@ -124,7 +131,7 @@ void Stream::close() {
 
 void Stream::abort() {
   if (phase_ == Phase::kClosed) return;
-  const linger hard{1, 0};
+  const struct linger hard{1, 0};
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
   close();
 }
@@ -133,6 +140,7 @@ void Stream::fail(StreamFailure failure, std::string_view why) {
   if (phase_ == Phase::kClosed) return;
   if (lingering_) {
     close();
+    context_.lingering.erase(this);
     context_.loop.retire(std::unique_ptr<Retired>(this));
     return;
   }
@@ -465,6 +473,7 @@ void Stream::linger(StreamPtr stream) {
   Stream* raw = stream.release();
   raw->user_ = &Nobody::get();
   raw->lingering_ = true;
+  raw->context_.lingering.insert(raw);
   raw->paused_ = false;
   raw->end_due_ = false;
   raw->context_.loop.arm(raw->timer_, kLinger);

@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "http/buffer.h"
@@ -25,16 +26,20 @@ namespace sallyport::proxy {
 using http::ByteBuffer;
 using http::Bytes;
 
+class Stream;
+
 // What the streams of one worker share.
 struct StreamContext {
   StreamContext(EventLoop& event_loop, http::BufferPool& buffers, const http::Limits& all_limits,
                 http::Counters& all_counters);
+  ~StreamContext();
   EventLoop& loop;
   http::BufferPool& pool;
   const http::Limits& limits;
   http::Counters& counters;
   std::vector<uint8_t> in, out;
   size_t open = 0;  // streams with a descriptor
+  std::unordered_set<Stream*> lingering;
 };
 
 enum class StreamFailure : uint8_t {
@@ -72,7 +77,6 @@ struct TlsFacts {
   std::shared_ptr<const identity::Peer> peer;
 };
 
-class Stream;
 struct StreamDeleter {
   void operator()(Stream* stream) const;  // closes at once, frees at the end of the turn
 };

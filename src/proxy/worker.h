@@ -36,6 +36,7 @@ struct Pod {
   std::shared_ptr<const TlsIdentity> identity;  // null: no certificate yet
   std::unique_ptr<SocketStock> stock[2][2];     // kind, family
   std::vector<std::unique_ptr<Listener>> listeners;
+  bool exclusive = false;  // other workers have the same listeners
   Session* sessions = nullptr;
   size_t inbound = 0, outbound = 0;  // open downstream connections
 

@@ -1,0 +1,136 @@
+#include <algorithm>
+
+#include "proxy/entry.h"
+
+namespace sallyport::proxy {
+namespace {
+
+class OutboundEntry final : public Session, private StreamUser {
+ public:
+  OutboundEntry(Worker& worker, Pod& pod, Downstream who)
+      : Session(worker, pod, Direction::kOutbound),
+        who_(std::move(who)),
+        first_(worker.buffers()),
+        timer_([](void* self) { static_cast<OutboundEntry*>(self)->on_timer(); }, this) {}
+
+  void start(Fd socket) {
+    stream_ = Stream::adopt(worker().streams(), std::move(socket), *this);
+    if (!stream_) {
+      close();
+      return;
+    }
+    const Route route = resolve(*worker().snapshot(), *pod().local, who_.destination);
+    if (route.kind == Route::Kind::kRefused) {
+      tell_refused(worker(), pod(), who_, {route.refusal, who_.destination.to_string(), {}, -1},
+                   nullptr);
+      cut();
+      return;
+    }
+    switch (route.port.protocol) {
+      case mesh::AppProtocol::kTcp:
+      case mesh::AppProtocol::kTls:
+        relay();
+        return;
+      case mesh::AppProtocol::kHttp:
+      case mesh::AppProtocol::kHttp2:
+      case mesh::AppProtocol::kGrpc:
+        declared_ = true;
+        worker().loop().arm(timer_, worker().limits().idle_plain);
+        return;
+      case mesh::AppProtocol::kUndeclared:
+        break;
+    }
+    if (route.kind == Route::Kind::kOutside ||
+        worker().learned().server_first(who_.destination, worker().loop().now())) {
+      relay();
+      return;
+    }
+    worker().loop().arm(timer_, worker().limits().sniff_time);
+  }
+
+  void on_snapshot() override {}  // nothing is decided yet
+  void on_cut() override { cut(); }
+
+ private:
+  void on_data(Bytes bytes) override {
+    first_.append(bytes);
+    switch (http::detect(first_.bytes())) {
+      case http::FirstBytes::kNeedMore:
+        return;
+      case http::FirstBytes::kHttp1:
+        http(HttpKind::kHttp1);
+        return;
+      case http::FirstBytes::kHttp2:
+        http(HttpKind::kHttp2);
+        return;
+      case http::FirstBytes::kTls:
+      case http::FirstBytes::kOther:
+        // What is declared as HTTP is parsed as HTTP, and refused if it is none.
+        if (declared_)
+          http(HttpKind::kHttp1);
+        else
+          client_first();
+        return;
+    }
+  }
+
+  void client_first() {
+    worker().learned().saw(who_.destination, true, worker().loop().now());
+    relay();
+  }
+
+  void on_end() override {
+    if (first_.empty())
+      cut();
+    else if (declared_)
+      http(HttpKind::kHttp1);
+    else
+      relay();
+  }
+
+  void on_failure(StreamFailure, std::string_view) override { close(); }
+
+  void on_timer() {
+    if (declared_) {
+      worker().counters().add(http::Counter::kIdleTime);
+      cut();
+      return;
+    }
+    if (first_.empty()) worker().learned().saw(who_.destination, false, worker().loop().now());
+    relay();
+  }
+
+  void http(HttpKind kind) {
+    timer_.cancel();
+    make_http_session(worker(), pod(), std::move(stream_), who_, kind, first_.bytes());
+    close();
+  }
+  void relay() {
+    timer_.cancel();
+    make_tcp_relay(worker(), pod(), std::move(stream_), who_, first_.bytes());
+    close();
+  }
+  void cut() {
+    if (stream_) stream_->abort();
+    stream_.reset();
+    timer_.cancel();
+    close();
+  }
+
+  Downstream who_;
+  StreamPtr stream_;
+  ByteBuffer first_;
+  bool declared_ = false;
+  Timer timer_;
+};
+
+}  // namespace
+
+void start_outbound(Worker& worker, Pod& pod, Fd socket, const SocketAddress& client,
+                    const SocketAddress& destination) {
+  auto* entry =
+      new OutboundEntry(worker, pod, {Direction::kOutbound, client, destination, std::string()});
+  entry->start(std::move(socket));
+}
+
+}  // namespace sallyport::proxy
