@@ -18,23 +18,6 @@ std::unexpected<Error> wrong_type(const std::string& field, const Value& value,
   return wrong(field, "is a " + std::string(value.type_name()) + ", expected " + expected);
 }
 
-Status known_fields(const Value& map, const std::string& field,
-                    std::initializer_list<std::string_view> known) {
-  for (const Value::Member& member : map.members())
-    if (std::find(known.begin(), known.end(), member.key) == known.end())
-      return fail(Code::kInvalid,
-                  (field.empty() ? "" : field + ".") + member.key + ": is not a known field");
-  return {};
-}
-
-Result<std::optional<std::string>> optional_string(const Value& map, const std::string& parent,
-                                                   std::string_view key) {
-  const Value* value = map.find(key);
-  if (value == nullptr || value->is_null()) return std::nullopt;
-  if (!value->is_string()) return wrong_type(parent + std::string(key), *value, "a string");
-  return value->as_string();
-}
-
 struct Side {
   const world::Endpoint* pod = nullptr;
   std::optional<Ip> ip;
@@ -107,31 +90,6 @@ Result<Family> decode_family(const Value& line, const Side& from, const Side& to
   return family;
 }
 
-Result<HttpQuery> decode_http(const Value& value) {
-  if (!value.is_map()) return wrong_type("http", value, "an object");
-  SP_CHECK_OK(known_fields(value, "http", {"method", "path", "host", "headers", "jwt"}));
-  HttpQuery http;
-  SP_TRY(auto method, optional_string(value, "http.", "method"));
-  SP_TRY(auto path, optional_string(value, "http.", "path"));
-  SP_TRY(auto host, optional_string(value, "http.", "host"));
-  http.method = method.value_or("GET");
-  http.path = path.value_or("/");
-  http.host = host.value_or("");
-  const Value& headers = value["headers"];
-  if (!headers.is_null() && !headers.is_list())
-    return wrong_type("http.headers", headers, "a list");
-  for (const Value& pair : headers.items()) {
-    if (!pair.is_list() || pair.items().size() != 2 || !pair.items()[0].is_string() ||
-        !pair.items()[1].is_string())
-      return wrong("http.headers", "expected pairs of strings, [name, value]");
-    http.headers.emplace_back(pair.items()[0].as_string(), pair.items()[1].as_string());
-  }
-  const Value& jwt = value["jwt"];
-  if (!jwt.is_null() && !jwt.is_map()) return wrong_type("http.jwt", jwt, "an object or null");
-  if (jwt.is_map()) http.jwt = jwt;
-  return http;
-}
-
 }  // namespace
 
 Result<BatchQuery> decode_batch_query(const world::World& world, const Value& line) {
@@ -149,15 +107,7 @@ Result<BatchQuery> decode_batch_query(const world::World& world, const Value& li
   query.network.to_pod = to.pod;
   query.network.from = from.ip.value_or(Ip{});
   query.network.to = to.ip.value_or(Ip{});
-  if (const Value* mtls = line.find("mtls"); mtls != nullptr && !mtls->is_null()) {
-    if (mtls->type() != Value::Type::kBool) return wrong_type("mtls", *mtls, "true or false");
-    query.mtls = mtls->as_bool();
-  }
-  SP_TRY(query.principal, optional_string(line, "", "principal"));
-  SP_TRY(query.sni, optional_string(line, "", "sni"));
-  if (const Value* http = line.find("http"); http != nullptr && !http->is_null()) {
-    SP_TRY(query.http, decode_http(*http));
-  }
+  SP_TRY(query.mesh, decode_mesh_query(line));
   return query;
 }
 

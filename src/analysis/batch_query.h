@@ -1,30 +1,16 @@
-// One line of `sallyport explain --batch`: the question, decoded and checked. The fields of the
-// mesh gate are checked as the others are; gate 1 does not use them.
+// One line of `sallyport explain --batch`: the question, decoded and checked.
 #pragma once
 
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
-
+#include "analysis/mesh_query.h"
 #include "base/result.h"
 #include "codec/value.h"
 #include "policy/verdict.h"
 
 namespace sallyport::analysis {
 
-struct HttpQuery {
-  std::string method, path, host;
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::optional<codec::Value> jwt;  // the claims of a token; none: no token
-};
-
 struct BatchQuery {
   policy::Query network;  // points into the world that it was decoded for
-  std::optional<bool> mtls;
-  std::optional<std::string> principal;
-  std::optional<std::string> sni;
-  std::optional<HttpQuery> http;
+  MeshQuery mesh;
 };
 
 // kInvalid or kNotFound; the message names the field. An unknown field is an error: a misspelt one

@@ -48,18 +48,27 @@ Value direction_value(const policy::DirectionVerdict& verdict) {
   return out;
 }
 
-Value answer_value(const policy::Verdict& verdict) {
+Value answer_value(const policy::Verdict& network, const std::optional<MeshVerdict>& mesh) {
   Value out = Value::map();
-  out.set("verdict", word(verdict.allow));
-  out.set("gate", verdict.allow ? Value() : Value::string("network"));
-  Value& network = out.set("network", Value::map());
-  network.set("egress", direction_value(verdict.egress));
-  network.set("ingress", direction_value(verdict.ingress));
-  out.set("mesh", Value());
+  const bool mesh_refuses = mesh && !mesh->allow();
+  const bool rejected = mesh && mesh->outcome == MeshVerdict::Outcome::kReject;
+  if (network.allow && rejected)
+    out.set("verdict", "reject");
+  else
+    out.set("verdict", word(network.allow && !mesh_refuses));
+  if (!network.allow)
+    out.set("gate", "network");
+  else
+    out.set("gate", mesh_refuses ? Value::string("mesh") : Value());
+  Value& directions = out.set("network", Value::map());
+  directions.set("egress", direction_value(network.egress));
+  directions.set("ingress", direction_value(network.ingress));
+  out.set("mesh", mesh ? mesh_value(*mesh) : Value());
   return out;
 }
 
-std::string explain_batch_line(const world::World& world, std::string_view line, bool& ok) {
+std::string explain_batch_line(const world::World& world, std::string_view line, bool& ok,
+                               mesh::UnlabelledPods unlabelled) {
   ok = false;
   auto parsed = codec::parse_json(line, kMostLineBytes);
   if (!parsed) return error_line(Value(), parsed.error().message);
@@ -71,13 +80,15 @@ std::string explain_batch_line(const world::World& world, std::string_view line,
   ok = true;
   Value out = Value::map();
   out.set("id", id);
-  Value answer = answer_value(policy::evaluate(world, query->network));
+  Value answer = answer_value(policy::evaluate(world, query->network),
+                              judge_mesh(world, query->network, query->mesh, unlabelled));
   for (Value::Member& member : answer.members()) out.set(member.key, std::move(member.value));
   return codec::write_json(out);
 }
 
 BatchSummary explain_batch(const world::World& world, std::string_view input,
-                           const std::function<void(std::string_view)>& sink) {
+                           const std::function<void(std::string_view)>& sink,
+                           mesh::UnlabelledPods unlabelled) {
   BatchSummary summary;
   for (size_t at = 0; at < input.size();) {
     size_t end = std::min(input.find('\n', at), input.size());
@@ -85,7 +96,7 @@ BatchSummary explain_batch(const world::World& world, std::string_view input,
     at = end + 1;
     if (line.empty()) continue;
     bool ok = false;
-    sink(explain_batch_line(world, line, ok));
+    sink(explain_batch_line(world, line, ok, unlabelled));
     ++(ok ? summary.answered : summary.failed);
   }
   return summary;

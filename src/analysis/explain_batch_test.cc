@@ -83,6 +83,63 @@ TEST(ExplainBatch, TheMeshFieldsAreAccepted) {
       R"("http":{"method":"POST","path":"/admin","host":"h","headers":[["a","b"]],"jwt":null}})");
 }
 
+// What both gates say, of a world in which the model's namespace is STRICT and has a policy.
+std::string meshed(const std::string& rest, mesh::UnlabelledPods unlabelled) {
+  world::World world = pipeline();
+  k8s::PeerAuthentication strict;
+  strict.meta.name = "strict";
+  strict.meta.ns = "inference";
+  strict.mode = k8s::MutualTlsMode::kStrict;
+  world.peer_authentications.push_back(std::make_shared<k8s::PeerAuthentication>(strict));
+  k8s::AuthorizationPolicy authz;
+  authz.meta.name = "authz";
+  authz.meta.ns = "inference";
+  k8s::AuthorizationRule rule;
+  rule.from.emplace_back().principals.values = {"cluster.local/ns/api-gateway/sa/default"};
+  rule.to.emplace_back().paths.values = {"/v1/completions"};
+  authz.rules.push_back(rule);
+  world.authorization_policies.push_back(std::make_shared<k8s::AuthorizationPolicy>(authz));
+  world.finish();
+  bool ok = false;
+  std::string out = explain_batch_line(
+      world, R"({"id":"m","to":{"pod":"inference/model"},"port":8080,)" + rest + "}", ok,
+      unlabelled);
+  EXPECT_TRUE(ok) << out;
+  // Without the network's part.
+  size_t network = out.find(",\"network\"");
+  size_t mesh_part = out.find(",\"mesh\"");
+  return out.substr(0, network) + out.substr(mesh_part);
+}
+
+TEST(ExplainBatch, BothGates) {
+  using enum mesh::UnlabelledPods;
+  const std::string gateway = R"("from":{"pod":"api-gateway/gateway"})";
+  const std::string request = R"(,"http":{"method":"POST","path":"/v1/completions"})";
+  EXPECT_EQ(meshed(gateway + request, kIn),
+            R"({"id":"m","verdict":"allow","gate":null,"mesh":{"verdict":"allow",)"
+            R"("policy":"inference/authz","rule":0,"action":"ALLOW","reason":"allowed by rule"}})");
+  EXPECT_EQ(meshed(gateway + R"(,"mtls":false)" + request, kIn),
+            R"({"id":"m","verdict":"deny","gate":"mesh","mesh":{"verdict":"deny",)"
+            R"("policy":"inference/strict","rule":null,"action":"STRICT",)"
+            R"("reason":"mutual TLS is required"}})");
+  EXPECT_EQ(meshed(gateway + R"(,"http":null)", kIn),
+            R"({"id":"m","verdict":"deny","gate":"mesh","mesh":{"verdict":"deny",)"
+            R"("policy":"inference/authz","rule":null,"action":"ALLOW",)"
+            R"("reason":"no ALLOW rule matches","nearest":{"policy":"inference/authz","rule":0,)"
+            R"("why":"does not apply to opaque TCP: paths need HTTP"}}})");
+  EXPECT_EQ(meshed(gateway + R"(,"http":{"path":"/a%2fb"})", kIn),
+            R"({"id":"m","verdict":"reject","gate":"mesh","mesh":{"verdict":"reject",)"
+            R"("policy":null,"rule":null,"action":null,)"
+            R"("reason":"the path has no canonical form: it holds an escaped slash"}})");
+  // The network's gate refuses first.
+  EXPECT_TRUE(meshed(R"("from":{"pod":"attacker/shell"},"http":{"path":"/a%2fb"})", kIn)
+                  .starts_with(R"({"id":"m","verdict":"deny","gate":"network","mesh":{"verdict":)"
+                               R"("reject",)"));
+  EXPECT_EQ(meshed(gateway + request, kOut),
+            R"({"id":"m","verdict":"allow","gate":null,"mesh":null})");
+  EXPECT_TRUE(meshed(gateway + R"(,"protocol":"UDP")", kIn).ends_with(R"("mesh":null})"));
+}
+
 TEST(ExplainBatch, BadQueriesAreNamedByFieldAndDoNotStopTheOthers) {
   const std::string pair = R"("from":{"pod":"attacker/shell"},"to":{"pod":"inference/model"})";
   struct Case {

@@ -173,10 +173,70 @@ std::string other_family_note(const world::World& world, const PointCase& one) {
   return "Over " + name + " the answer is another:\n" + policy::explain_text(world, other, verdict);
 }
 
+// What a client would send as Host, where the question does not say.
+std::string default_host(const world::World& world, const policy::Query& query,
+                         const Target& target) {
+  std::string host;
+  int port = query.port;
+  if (target.kind == Target::Kind::kService) {
+    host = target.name + "." + target.ns;
+    if (auto service = find_service(world, target.ns, target.name))
+      if (auto offered = port_of(**service, target)) port = (*offered)->port;
+  } else {
+    Ip ip = query.to;
+    if (ip == Ip{} && query.to_pod != nullptr)
+      for (const Ip& own : query.to_pod->ips)
+        if (own.family() == query.family) ip = own;
+    if (ip == Ip{}) return "";
+    host = ip.family() == Family::kV6 ? "[" + ip.to_string() + "]" : ip.to_string();
+  }
+  return port == 80 ? host : host + ":" + std::to_string(port);
+}
+
+bool speaks_http(mesh::AppProtocol protocol) {
+  return protocol == mesh::AppProtocol::kHttp || protocol == mesh::AppProtocol::kHttp2 ||
+         protocol == mesh::AppProtocol::kGrpc;
+}
+
+std::optional<MeshVerdict> ask_mesh(const world::World& world, const policy::Query& query,
+                                    const Target& target, const PointMesh& asked) {
+  MeshQuery question = asked.query;
+  const world::Endpoint* pod = query.to_pod;
+  if (pod == nullptr && query.to != Ip{}) pod = world.find_ip(query.to);
+  bool assumed = false;
+  if (!question.http && pod != nullptr &&
+      speaks_http(mesh::inbound_protocol(world, *pod, query.port))) {
+    question.http.emplace();
+    assumed = true;
+  }
+  if (question.http && question.http->host.empty())
+    question.http->host = default_host(world, query, target);
+  auto verdict = judge_mesh(world, query, question, asked.unlabelled);
+  using Step = MeshVerdict::Step;
+  bool judged = verdict && (verdict->step == Step::kAuthorization || verdict->step == Step::kToken);
+  if (!judged || asked.query.http || !verdict->note.empty()) return verdict;
+  verdict->note = assumed ? "the port is declared to carry HTTP, so GET / was asked; name another "
+                            "request with --method and --path"
+                          : "judged as opaque TCP; for a request name --method and --path";
+  return verdict;
+}
+
+std::string both_gates_text(const world::World& world, const PointCase& one) {
+  policy::Verdict shown = one.verdict;
+  shown.allow = one.allow();
+  std::string text = policy::explain_text(world, one.query, shown);
+  constexpr std::string_view kDeny = "DENY   ";
+  bool rejected = one.mesh && one.mesh->outcome == MeshVerdict::Outcome::kReject;
+  if (one.verdict.allow && rejected && text.starts_with(kDeny))
+    text.replace(0, kDeny.size(), "REJECT ");
+  return one.mesh ? text + mesh_text(*one.mesh, one.query.port) : text;
+}
+
 }  // namespace
 
 Result<PointAnswer> explain_point(const world::World& world, std::string_view from,
-                                  std::string_view to, std::optional<Family> family) {
+                                  std::string_view to, std::optional<Family> family,
+                                  const PointMesh& mesh) {
   SP_TRY(Target source, parse_target(from, false));
   SP_TRY(Target target, parse_target(to, true));
   if (source.kind == Target::Kind::kService)
@@ -192,16 +252,16 @@ Result<PointAnswer> explain_point(const world::World& world, std::string_view fr
     query.from_pod = from_pod;
     query.from = source.ip;
     SP_TRY(query.family, choose_family(query, family));
-    PointCase one{query, policy::evaluate(world, query)};
-    answer.allow = answer.allow && one.verdict.allow;
-    answer.text += policy::explain_text(world, query, one.verdict);
+    PointCase one{query, policy::evaluate(world, query), ask_mesh(world, query, target, mesh)};
+    answer.allow = answer.allow && one.allow();
+    answer.text += both_gates_text(world, one);
     if (!family) answer.text += other_family_note(world, one);
     answer.cases.push_back(std::move(one));
   }
   if (target.kind == Target::Kind::kService) {
     size_t allowed =
         static_cast<size_t>(std::count_if(answer.cases.begin(), answer.cases.end(),
-                                          [](const PointCase& one) { return one.verdict.allow; }));
+                                          [](const PointCase& one) { return one.allow(); }));
     answer.text = "Service " + target.ns + "/" + target.name + ": " + std::to_string(allowed) +
                   " of " + std::to_string(answer.cases.size()) + " ready pods can be reached\n" +
                   answer.text;

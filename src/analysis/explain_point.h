@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "analysis/mesh_gate.h"
 #include "base/result.h"
 #include "policy/verdict.h"
 #include "world/world.h"
@@ -15,6 +16,15 @@ namespace sallyport::analysis {
 struct PointCase {
   policy::Query query;  // points into the world
   policy::Verdict verdict;
+  std::optional<MeshVerdict> mesh;  // none: the mesh gate has no say
+  [[nodiscard]] bool allow() const { return verdict.allow && (!mesh || mesh->allow()); }
+};
+
+// What is asked of the mesh gate. Without a request, a port that is declared to carry HTTP is asked
+// with GET /, and the text says so.
+struct PointMesh {
+  MeshQuery query;
+  mesh::UnlabelledPods unlabelled = mesh::UnlabelledPods::kOut;
 };
 
 struct PointAnswer {
@@ -30,6 +40,7 @@ struct PointAnswer {
 //
 // Errors are for people: no such pod, a port is missing, the Service has no ready pods.
 Result<PointAnswer> explain_point(const world::World& world, std::string_view from,
-                                  std::string_view to, std::optional<Family> family = {});
+                                  std::string_view to, std::optional<Family> family = {},
+                                  const PointMesh& mesh = {});
 
 }  // namespace sallyport::analysis

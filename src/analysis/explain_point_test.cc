@@ -161,5 +161,111 @@ TEST(ExplainPoint, ReadinessCounts) {
             "pod instead");
 }
 
+// The shop with a policy for its web pods, whose Service declares HTTP.
+std::string ask_both(std::string_view from, std::string_view to, PointMesh mesh, bool& allow) {
+  world::World world = shop();
+  k8s::AuthorizationPolicy policy;
+  policy.meta.name = "web";
+  policy.meta.ns = "shop";
+  policy.selector = {{"app", "web"}};
+  k8s::AuthorizationRule rule;
+  rule.to.emplace_back().paths.values = {"/open"};
+  policy.rules.push_back(rule);
+  world.authorization_policies.push_back(std::make_shared<k8s::AuthorizationPolicy>(policy));
+  world.finish();
+  mesh.unlabelled = mesh::UnlabelledPods::kIn;
+  auto answer = explain_point(world, from, to, {}, mesh);
+  allow = answer && answer->allow;
+  return answer ? answer->text : "error: " + answer.error().message;
+}
+
+PointMesh request(const std::string& path) {
+  PointMesh mesh;
+  mesh.query.http.emplace();
+  mesh.query.http->path = path;
+  return mesh;
+}
+
+TEST(ExplainPoint, BothGatesAreAsked) {
+  bool allow = false;
+  const std::string network =
+      "pod default/client (198.18.0.9) -> pod shop/web-1 (198.18.0.1) TCP port 8080\n"
+      "  egress:  allowed by default: no policy isolates the pod for egress\n"
+      "  ingress: allowed by default: no policy isolates the pod for ingress\n";
+  const std::string caller = "    caller      spiffe://cluster.local/ns/default/sa/default\n";
+  EXPECT_EQ(ask_both("client", "shop/web-1", request("/open?x"), allow),
+            "ALLOW  " + network +
+                "  mesh:    allowed by AuthorizationPolicy shop/web rule 0 (ALLOW)\n" + caller +
+                "    request     GET /open?x\n");
+  EXPECT_TRUE(allow);
+  EXPECT_EQ(ask_both("client", "shop/web-1", request("/props"), allow),
+            "DENY   " + network +
+                "  mesh:    denied by default\n"
+                "    policies    shop/web\n"
+                "    nearest     shop/web rule 0: paths: wants /open, has /props\n" +
+                caller + "    request     GET /props\n");
+  EXPECT_FALSE(allow);
+  EXPECT_EQ(ask_both("client", "shop/web-1", request("/a%2f..%2fopen"), allow),
+            "REJECT " + network +
+                "  mesh:    the request is refused: the path has no canonical form: it holds an "
+                "escaped slash\n" +
+                caller + "    request     GET /a%2f..%2fopen\n");
+  EXPECT_FALSE(allow);
+}
+
+TEST(ExplainPoint, WithoutARequestTheTextSaysWhatWasAssumed) {
+  bool allow = true;
+  std::string text = ask_both("client", "shop/web-1", {}, allow);
+  EXPECT_FALSE(allow);
+  EXPECT_NE(
+      text.find("    note        the port is declared to carry HTTP, so GET / was asked; name "
+                "another request with --method and --path\n"),
+      std::string::npos)
+      << text;
+  text = ask_both("client", "shop/web-1:7070", {}, allow);
+  EXPECT_NE(text.find("    note        judged as opaque TCP; for a request name --method and "
+                      "--path\n"),
+            std::string::npos)
+      << text;
+  // Where no policy asks, nothing is assumed.
+  text = ask_both("client", "shop/plain:80", {}, allow);
+  EXPECT_TRUE(allow);
+  EXPECT_EQ(text.find("note"), std::string::npos) << text;
+}
+
+TEST(ExplainPoint, AServiceCountsThePodsThatBothGatesLetThrough) {
+  bool allow = true;
+  std::string text = ask_both("client", "svc/shop/web", request("/open"), allow);
+  EXPECT_TRUE(text.starts_with("Service shop/web: 1 of 2 ready pods can be reached\nALLOW"))
+      << text;
+  text = ask_both("client", "svc/shop/web", request("/props"), allow);
+  EXPECT_TRUE(text.starts_with("Service shop/web: 0 of 2 ready pods can be reached\nDENY")) << text;
+}
+
+TEST(ExplainPoint, TheHostIsWhatAClientWouldSend) {
+  world::World world = shop();
+  k8s::AuthorizationPolicy policy;
+  policy.meta.name = "host";
+  policy.meta.ns = "shop";
+  for (const char* host : {"web.shop", "198.18.0.1:8080", "[fd00::1]:8080", "given"}) {
+    k8s::AuthorizationRule rule;
+    rule.to.emplace_back().hosts.values = {host};
+    policy.rules.push_back(rule);
+  }
+  world.authorization_policies.push_back(std::make_shared<k8s::AuthorizationPolicy>(policy));
+  world.finish();
+  auto rule_for = [&](std::string_view to, PointMesh mesh) {
+    mesh.unlabelled = mesh::UnlabelledPods::kIn;
+    auto answer = explain_point(world, "client", to, {}, mesh);
+    return answer && answer->cases[0].mesh ? answer->cases[0].mesh->rule.value_or(-1) : -2;
+  };
+  EXPECT_EQ(rule_for("svc/shop/web", request("/")), 0);
+  EXPECT_EQ(rule_for("shop/web-1", request("/")), 1);
+  EXPECT_EQ(rule_for("[fd00::1]:8080", request("/")), 2);
+  PointMesh given = request("/");
+  given.query.http->host = "given";
+  EXPECT_EQ(rule_for("shop/web-1", given), 3);
+}
+
 }  // namespace
 }  // namespace sallyport::analysis

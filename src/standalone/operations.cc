@@ -14,9 +14,9 @@
 #include "base/strings.h"
 #include "codec/json.h"
 #include "net/netns.h"
-#include "world/service_endpoints.h"
 #include "standalone/node.h"
 #include "standalone/views.h"
+#include "world/service_endpoints.h"
 
 namespace sallyport::standalone {
 namespace {
@@ -50,6 +50,10 @@ Result<std::string> find_container(const PodRecord& record, const Value& request
 }
 
 void get(Node& node, const SessionPtr& session, const Value& request) {
+  if (request["resource"].as_string() == "identities") {
+    session->send(node.identities());
+    return session->finish(0);
+  }
   auto list = list_resource(request["resource"].as_string(), request["namespace"].as_string(),
                             node.objects(), node.pods(), *node.world(), node.network().ranges());
   if (!list) return session->fail(list.error().message);
@@ -216,8 +220,12 @@ void port_forward(Node& node, const SessionPtr& session, const Value& request) {
 }
 
 void explain(Node& node, const SessionPtr& session, const Value& request) {
+  // Who is in the mesh is what runs: pods that did not ask for it are out.
+  auto question = analysis::decode_mesh_query(request["mesh"]);
+  if (!question) return session->fail(question.error().message);
+  analysis::PointMesh mesh{std::move(*question), mesh::UnlabelledPods::kOut};
   auto answer = analysis::explain_point(*node.world(), request["from"].as_string(),
-                                        request["to"].as_string());
+                                        request["to"].as_string(), {}, mesh);
   if (!answer) return session->fail(answer.error().message);
   Value out = Value::map();
   out.set("text", answer->text);
