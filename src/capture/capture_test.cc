@@ -285,6 +285,26 @@ TEST_P(Capture, APortThatThePodHasTakenIsNamed) {
   EXPECT_NE(listeners.error().message.find("15006"), std::string::npos);
 }
 
+TEST_P(Capture, DeniedAltogether) {
+  ASSERT_TRUE(deny(pod_.get(), rules_.probe_sources));
+  Fd app = listen_at(pod_, pod_ip(), 8080);
+  Fd server = listen_at(client_, client_ip(), 8080);
+  Fd in = socket_of(client_), out = socket_of(pod_), self = socket_of(pod_);
+  EXPECT_NE(connect_to(in, {pod_ip(), 8080}), 0);
+  EXPECT_NE(connect_to(out, {client_ip(), 8080}), 0);
+  EXPECT_EQ(connect_to(self, {pod_ip(), 8080}), 0);
+  EXPECT_TRUE(accept_at(app));
+  Fd probe = from(socket_of(client_, family()), probe_ip());
+  EXPECT_EQ(connect_to(probe, {pod_ip(), 8080}), 0);
+  EXPECT_TRUE(accept_at(app));
+  EXPECT_FALSE(accept_at(server, 50));
+  // And back to interception.
+  capture();
+  Fd again = socket_of(client_);
+  EXPECT_EQ(connect_to(again, {pod_ip(), 8080}), 0);
+  EXPECT_TRUE(accept_at(inbound()));
+}
+
 TEST_P(Capture, LeavesNoDescriptorsBehind) {
   capture();
   auto before = net::open_descriptors();

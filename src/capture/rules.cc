@@ -129,6 +129,26 @@ std::string ruleset(const Rules& rules) {
   return out + "}\n";
 }
 
+std::string deny_ruleset(const std::vector<Ip>& probe_sources) {
+  const std::vector<Cidr> probes = hosts(probe_sources);
+  std::string out =
+      std::string("table ") + kTable + "\ndelete table " + kTable + "\ntable " + kTable + " {\n";
+  for (bool in : {true, false}) {
+    std::string text = std::string("    ") + (in ? "iifname" : "oifname") +
+                       " \"lo\" accept\n    meta l4proto != tcp accept\n";
+    match_ranges(text, in ? "saddr" : "daddr", probes, "accept");
+    chain(out, in ? "guard_in" : "guard_out",
+          in ? "filter hook input priority filter" : "filter hook output priority filter",
+          // A reset towards the outside would have to pass the other chain.
+          text + (in ? "" : "    meta l4proto tcp reject with tcp reset\n") + "    drop\n");
+  }
+  return out + "}\n";
+}
+
+Status deny(int netns, const std::vector<Ip>& probe_sources) {
+  return net::apply_nft(netns, deny_ruleset(probe_sources));
+}
+
 Status apply(int netns, const Rules& rules) {
   SP_CHECK_OK(net::set_sysctls(netns, {{"ipv4/tcp_fwmark_accept", "1"},
                                        // So that a closed port's reset finds back to the proxy.

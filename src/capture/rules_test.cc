@@ -43,6 +43,10 @@ TEST(Rules, Exclusions) {
   expect_golden("exclusions.nft", ruleset(rules));
 }
 
+TEST(Rules, Deny) {
+  expect_golden("deny.nft", deny_ruleset(plain().probe_sources));
+}
+
 TEST(Rules, EverythingExcludedIsNoSetThatNftRefuses) {
   Rules rules = plain();
   rules.exclude_outbound_ranges = {*Cidr::parse("0.0.0.0/0"), *Cidr::parse("198.18.0.0/16"),

@@ -17,7 +17,8 @@ int completion(const Args&) {
     names += command.spec.name + " ";
     std::string words;
     for (const OptionSpec& option : command.spec.options) words += option.name + " ";
-    if (command.spec.name == "get") words += "pods services policies endpoints namespaces all ";
+    if (command.spec.name == "get")
+      words += "pods services policies endpoints namespaces identities all ";
     cases += "    " + command.spec.name + ") words=\"" + words + "\" ;;\n";
   }
   std::cout

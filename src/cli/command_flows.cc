@@ -45,6 +45,33 @@ std::string direction_text(std::string_view name, const Value& verdict) {
   return out;
 }
 
+// "STRICT by ..." and the like: who said it, on which evidence.
+std::string mesh_text(const Value& flow) {
+  const Value& mesh = flow["mesh"];
+  std::vector<std::string> parts;
+  if (mesh["method"].is_string()) {
+    std::string request = mesh["method"].as_string() + " " + mesh["path"].as_string();
+    if (int64_t status = mesh["status"].as_int()) request += " " + std::to_string(status);
+    parts.push_back(request);
+  }
+  const Value& rule = flow["network"].is_map() ? flow["network"] : mesh;
+  std::string decided(flow["network"].is_map() ? "network " : "mesh ");
+  decided += rule["policy"].is_string() ? rule["policy"].as_string() : rule["reason"].as_string();
+  if (rule["rule"].type() == Value::Type::kInt)
+    decided += " rule " + std::to_string(rule["rule"].as_int());
+  else if (rule["policy"].is_string())
+    decided += ": " + rule["reason"].as_string();
+  parts.push_back(decided);
+  if (mesh["audited"].as_bool()) parts.push_back("audited");
+  if (mesh["peer"].is_string()) parts.push_back("peer " + mesh["peer"].as_string());
+  const Value& tls = mesh["tls"];
+  parts.push_back(tls.is_map() ? tls["version"].as_string() + " " + tls["cipher"].as_string() +
+                                     " " + tls["group"].as_string()
+                               : "plaintext");
+  parts.push_back("by the " + mesh["reporter"].as_string() + "'s proxy");
+  return join(parts, "; ");
+}
+
 void print_flow(const Value& flow, bool color) {
   bool allowed = flow["verdict"].as_string() == "allowed";
   std::string kind = flow["kind"].as_string();
@@ -61,6 +88,10 @@ void print_flow(const Value& flow, bool color) {
             << (color ? "\033[0m" : "") << flow["protocol"].as_string() << "  "
             << side_text(flow["source"]) << " -> " << side_text(flow["destination"]);
   if (flow["repeats"].as_int() > 1) std::cout << "  x" << flow["repeats"].as_int();
+  if (flow["mesh"].is_map()) {
+    std::cout << "  (" << mesh_text(flow) << ")\n";
+    return;
+  }
   if (kind == "closed") {
     std::cout << "  sent " << flow["bytes"]["sent"].as_int() << " B, received "
               << flow["bytes"]["received"].as_int() << " B\n";
@@ -130,9 +161,10 @@ Command flows_command() {
       "[-o json]";
   spec.summary = "show connections with verdict and reason";
   spec.details =
-      "New, denied, revoked and closed flows. POD is NS/POD, NS/ for all pods of a namespace, or "
-      "an\n"
-      "address. JSON lines carry schema sallyport.dev/flow/v1alpha1.";
+      "New, denied, revoked and closed flows of gate 1, requests and connections of gate 2. POD "
+      "is\n"
+      "NS/POD, NS/ for all pods of a namespace, or an address. JSON lines carry schema "
+      "sallyport.dev/flow/v1alpha1.";
   spec.examples = {"sallyport flows --follow --verdict denied",
                    "sallyport flows --from attacker/ --since 1m -o json"};
   spec.options = {name_option(),

@@ -97,6 +97,20 @@ std::vector<std::string> slice_row(const Value& slice) {
           or_none(join(ports, ",")), or_none(join(addresses, ","))};
 }
 
+// Identities belong to no namespace; the list is short, so all have all columns.
+int print_identities(const Value& list) {
+  Table table({"SPIFFE-ID", "SERIAL", "NOT-BEFORE", "NOT-AFTER", "NEXT-RENEWAL", "PODS"});
+  for (const Value& item : list["items"].items())
+    table.add({item["spiffeId"].as_string(), or_none(item["serial"].as_string()),
+               item["notBefore"].as_string(), item["notAfter"].as_string(),
+               item["nextRenewal"].as_string(), or_none(join_strings(item["pods"]))});
+  if (table.empty())
+    std::cerr << "nothing found: no pod is in the mesh\n";
+  else
+    std::cout << table.to_string();
+  return kOk;
+}
+
 int get(const Args& args) {
   std::string resource = args.words()[0];
   for (auto [alias, name] : {std::pair("pod", "pods"),
@@ -107,7 +121,8 @@ int get(const Args& args) {
                              {"networkpolicies", "policies"},
                              {"netpol", "policies"},
                              {"endpointslices", "endpoints"},
-                             {"ns", "namespaces"}})
+                             {"ns", "namespaces"},
+                             {"identity", "identities"}})
     if (resource == alias) resource = name;
   Value request = Value::map();
   request.set("op", "get");
@@ -120,6 +135,7 @@ int get(const Args& args) {
   auto printed = print_structured(args, list);
   if (!printed) return print_error(printed.error());
   if (*printed) return kOk;
+  if (resource == "identities") return print_identities(list);
 
   bool wide = args.get("--output") == "wide";
   std::vector<std::string> header;
@@ -166,14 +182,16 @@ int get(const Args& args) {
 Command get_command() {
   CommandSpec spec;
   spec.name = "get";
-  spec.usage = "get pods|services|policies|endpoints|namespaces|all [-n NS] [-o json|yaml|wide]";
+  spec.usage =
+      "get pods|services|policies|endpoints|namespaces|identities|all [-n NS] [-o json|yaml|wide]";
   spec.summary = "list objects of the running node";
   spec.details =
       "-o json and -o yaml print Kubernetes objects with their status; `get all -o yaml` is a "
       "world\n"
-      "that `explain --world` reads.";
-  spec.examples = {"sallyport get pods", "sallyport get policies -n inference",
-                   "sallyport get all -o yaml > world.yaml"};
+      "that `explain --world` reads. Identities are those of the mesh: SPIFFE id, certificate,\n"
+      "its next renewal, and the pods that use it.";
+  spec.examples = {"sallyport get pods", "sallyport get identities",
+                   "sallyport get policies -n inference", "sallyport get all -o yaml > world.yaml"};
   spec.options = {name_option(),
                   {"--namespace", 'n', "NS", "only this namespace (default: all)"},
                   {"--all-namespaces", 'A', "", "all namespaces"},

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/strings.h"
+#include "base/table.h"
 #include "cli/command.h"
 #include "gate/gate.h"
 #include "standalone/flow_log.h"
@@ -26,6 +27,56 @@ Value simple(std::string_view op) {
 
 void print_list(std::string_view title, const Value& list) {
   for (const Value& item : list.items()) std::cout << title << item.as_string() << "\n";
+}
+
+template <class Text>
+std::string numbers(const Value& list, Text&& text) {
+  std::vector<std::string> parts;
+  for (const Value& item : list.items()) parts.push_back(text(item));
+  return join(parts, ",");
+}
+
+// Nothing where no pod is meshed.
+void print_mesh(const Value& mesh) {
+  auto number = [](const Value& v) { return std::to_string(v.as_int()); };
+  Table table({"NAMESPACE", "POD", "MESHED", "IDENTITY", "GENERATION", "MODE", "OPEN", "EXCLUDED"});
+  size_t meshed = 0;
+  for (const Value& pod : mesh["pods"].items()) {
+    if (!pod["meshed"].as_bool()) {
+      table.add(
+          {pod["namespace"].as_string(), pod["name"].as_string(), "no", "-", "-", "-", "-", "-"});
+      continue;
+    }
+    ++meshed;
+    std::string mode = pod["mode"].as_string();
+    for (const auto& port : pod["portModes"].members())
+      mode += " " + port.key + "=" + port.value.as_string();
+    std::vector<std::string> excluded;
+    if (std::string in = numbers(pod["excludedInboundPorts"], number); !in.empty())
+      excluded.push_back("in " + in);
+    if (std::string out = numbers(pod["excludedOutboundPorts"], number); !out.empty())
+      excluded.push_back("out " + out);
+    if (std::string to =
+            numbers(pod["excludedOutboundRanges"], [](const Value& v) { return v.as_string(); });
+        !to.empty())
+      excluded.push_back("to " + to);
+    if (std::string udp = numbers(pod["plaintextUdpPorts"], number); !udp.empty())
+      excluded.push_back("UDP " + udp + " is plaintext");
+    table.add({pod["namespace"].as_string(), pod["name"].as_string(), "yes",
+               pod["identity"].as_string(), number(pod["generation"]), mode,
+               number(pod["openConnections"]), excluded.empty() ? "-" : join(excluded, "; ")});
+  }
+  if (meshed == 0) return;
+  std::cout << "gate 2       " << meshed << " pods meshed, trust domain "
+            << mesh["trustDomain"].as_string() << ", " << mesh["proxies"].items().size()
+            << " proxies (isolation: " << mesh["isolation"].as_string() << ")\n";
+  for (const Value& proxy : mesh["proxies"].items())
+    std::cout << "proxy        " << proxy["group"].as_string() << " (pid " << proxy["pid"].as_int()
+              << "), generation " << proxy["generation"].as_int() << ", restarts "
+              << proxy["restarts"].as_int() << "\n";
+  if (mesh["accessLog"].is_string())
+    std::cout << "access log   " << mesh["accessLog"].as_string() << "\n";
+  std::cout << table.to_string();
 }
 
 int status(const Args& args) {
@@ -62,6 +113,7 @@ int status(const Args& args) {
                   << " new connections denied: " << s["gate"]["overflowAdvice"].as_string() << "\n";
       if (int64_t n = s["gate"]["eventsLost"].as_int(); n > 0)
         std::cout << "lost         " << n << " flow events\n";
+      print_mesh(s["mesh"]);
       print_list("problem      ", s["problems"]);
       print_list("rejected     ", s["rejectedChange"]);
       print_list("warning      ", s["warnings"]);

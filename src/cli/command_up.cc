@@ -13,6 +13,7 @@ namespace sallyport::cli {
 namespace {
 
 constexpr uint32_t kMostConnections = 1U << 24;
+constexpr int64_t kLeastSvidSeconds = 10;
 
 Result<std::string> absolute(const std::string& path) {
   char* real = ::realpath(path.c_str(), nullptr);
@@ -34,6 +35,35 @@ Status add_exposed(const std::string& word, standalone::UpOptions& options) {
     return fail(Code::kInvalid,
                 "--expose " + word + ": expected HOST_PATH:POD_PATH with an absolute POD_PATH");
   options.mounts[host] = target;
+  return {};
+}
+
+Status set_mesh(const Args& args, standalone::MeshOptions& mesh) {
+  if (args.has("--isolation")) {
+    auto isolation = standalone::parse_isolation(args.get("--isolation"));
+    if (!isolation) return fail_in("--isolation", isolation.error());
+    mesh.isolation = *isolation;
+  }
+  if (args.has("--svid-ttl")) {
+    SP_TRY(int64_t seconds, parse_duration(args.get("--svid-ttl")));
+    if (seconds < kLeastSvidSeconds)
+      return fail(Code::kInvalid, "--svid-ttl: expected at least " +
+                                      std::to_string(kLeastSvidSeconds) + " seconds");
+    mesh.svid_ttl = std::chrono::seconds(seconds);
+  }
+  if (args.has("--proxy-workers")) {
+    auto workers = parse_number<int>(args.get("--proxy-workers"));
+    if (!workers || *workers < 1 || *workers > 256)
+      return fail(Code::kInvalid, "--proxy-workers: expected 1 to 256");
+    mesh.workers = *workers;
+  }
+  if (args.has("--proxy-memory")) {
+    auto mebibytes = parse_number<uint32_t>(args.get("--proxy-memory"));
+    if (!mebibytes || *mebibytes < 16 || *mebibytes > 1 << 20)
+      return fail(Code::kInvalid, "--proxy-memory: expected 16 to 1048576 MiB");
+    mesh.proxy_memory = uint64_t{*mebibytes} << 20;
+  }
+  mesh.check_network_policy = !args.has("--no-network-check");
   return {};
 }
 
@@ -61,6 +91,7 @@ int up(const Args& args) {
                          std::to_string(kMostConnections));
     *limit = *number;
   }
+  if (auto set = set_mesh(args, options.mesh); !set) return print_error(set.error());
   for (const std::string& word : args.all("--expose"))
     if (auto added = add_exposed(word, options); !added) return print_error(added.error());
 
@@ -91,7 +122,9 @@ Command up_command() {
   spec.summary = "run the manifests of a directory as a standalone node, with the gates up";
   spec.details =
       "Reads every *.yaml below DIR, starts the pods as processes in network namespaces of an\n"
-      "isolated node, and enforces NetworkPolicy on their traffic. Files are watched: a change is\n"
+      "isolated node, and enforces NetworkPolicy on their traffic. Pods of namespaces labelled\n"
+      "sallyport.dev/mesh: enabled are in the mesh: proxies give them identities, mutual TLS and\n"
+      "Istio's AuthorizationPolicy. Files are watched: a change is\n"
       "applied at once, an invalid one is reported and changes nothing. Runs until SIGINT or\n"
       "SIGTERM, then removes everything. After kill -9, pods and gate go on, and the next `up`\n"
       "takes them over.\n"
@@ -110,6 +143,12 @@ Command up_command() {
       {"--max-connections-per-pod", 0, "N",
        "how many of them one pod may fill (" + std::to_string(defaults.max_connections_per_pod) +
            ")"},
+      {"--isolation", 0, "HOW", "how many pods share a proxy: node, namespace or pod (node)"},
+      {"--svid-ttl", 0, "DURATION", "lifetime of the pods' certificates (24h), at least 10s"},
+      {"--proxy-workers", 0, "N", "threads of each proxy (one per CPU)"},
+      {"--proxy-memory", 0, "MIB", "memory budget of each proxy"},
+      {"--no-network-check", 0, "",
+       "proxies do not ask NetworkPolicy before they dial; the kernel enforces it all the same"},
       {"--quiet", 'q', "", "print nothing on standard output"}};
   spec.min_args = spec.max_args = 1;
   return {spec, up};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "standalone/mesh_members.h"
+
 namespace sallyport::standalone {
 namespace {
 
@@ -32,6 +34,13 @@ bool same_ports(const std::vector<gate::EndpointPort>& a,
   });
 }
 
+bool same_demands(const std::vector<gate::TlsDemand>& a, const std::vector<gate::TlsDemand>& b) {
+  return std::ranges::equal(a, b, [](const gate::TlsDemand& x, const gate::TlsDemand& y) {
+    return x.endpoint_id == y.endpoint_id && x.port == y.port && x.demanded == y.demanded &&
+           x.policy == y.policy;
+  });
+}
+
 }  // namespace
 
 Result<bool> Enforcement::apply(world::WorldPtr world, const Pods& pods,
@@ -40,15 +49,18 @@ Result<bool> Enforcement::apply(world::WorldPtr world, const Pods& pods,
   for (const auto& [key, record] : pods.records())
     ports.push_back({record.endpoint_id, record.link.ifindex});
   auto compiled = std::make_shared<policy::Compiled>(policy::compile(*world, rules_));
-  bool same = compiled_ && same_tables(*compiled_, *compiled) && same_ports(ports_, ports);
+  std::vector<gate::TlsDemand> demands = tls_demands(*world);
+  bool same = compiled_ && same_tables(*compiled_, *compiled) && same_ports(ports_, ports) &&
+              same_demands(demands_, demands);
   if (!same) {
     if (persist && rules_.next() != persisted_) {
       persist();
       persisted_ = rules_.next();
     }
-    SP_TRY(generation_, gate_.publish(*compiled, ports));
+    SP_TRY(generation_, gate_.publish(*compiled, ports, demands));
     compiled_ = std::move(compiled);
     ports_ = std::move(ports);
+    demands_ = std::move(demands);
   }
   world_ = std::move(world);
   return !same;

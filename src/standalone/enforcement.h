@@ -1,4 +1,5 @@
-// From the world to the kernel: compiles, and publishes where the tables have changed.
+// From the world to the kernel: compiles policies and the ports that demand TLS, and publishes
+// where the tables have changed.
 #pragma once
 
 #include <functional>
@@ -33,6 +34,7 @@ class Enforcement {
   world::WorldPtr world_;
   policy::CompiledPtr compiled_;
   std::vector<gate::EndpointPort> ports_;
+  std::vector<gate::TlsDemand> demands_;
   uint64_t generation_ = 0;
   policy::RuleId persisted_ = 0;  // RuleRegistry::next() when it was last written down
 };

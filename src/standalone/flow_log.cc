@@ -166,17 +166,39 @@ void FlowLog::add(const gate::FlowEvent& event, WallTime time, const world::Worl
     }
   }
   if (event.repeats > 1) record.set("repeats", Value::integer(event.repeats));
+  if (event.tls != gate::TlsState::kUnknown) record.set("tls", gate::tls_text(event.tls));
+  if (!event.tls_policy.empty()) record.set("peerAuthentication", event.tls_policy);
 
   ++counts_.by_kind[std::string(kind_name(event.kind))];
-  for (auto& [id, sink] : followers_) sink(record, time);
-  entries_.push_back({time, std::make_shared<const Value>(std::move(record))});
+  keep({time, std::make_shared<const Value>(std::move(record)), nullptr});
+}
+
+void FlowLog::add_mesh(const telemetry::FlowRecord& record, const world::World* world) {
+  auto flow = std::make_shared<MeshFlow>(mesh_flow(record, world));
+  WallTime time = flow->time();
+  ++counts_.by_kind["mesh-" + std::string(flow->kind())];
+  keep({time, nullptr, std::move(flow)});
+}
+
+void FlowLog::keep(Entry entry) {
+  if (!followers_.empty()) {
+    if (!entry.record)
+      entry.record = std::make_shared<const Value>(entry.mesh->to_value(kFlowSchema));
+    for (auto& [id, sink] : followers_) sink(*entry.record, entry.time);
+  }
+  entries_.push_back(std::move(entry));
   if (entries_.size() > keep_) entries_.pop_front();
 }
 
 std::vector<FlowLog::RecordPtr> FlowLog::last(const FlowFilter& filter, size_t last) const {
   std::vector<RecordPtr> out;
   for (auto it = entries_.rbegin(); it != entries_.rend() && out.size() < last; ++it) {
-    if (it->time < filter.since) break;
+    // The records of proxies come a moment late: an older one may stand before a newer.
+    if (it->time < filter.since) continue;
+    if (!it->record) {
+      it->record = std::make_shared<const Value>(it->mesh->to_value(kFlowSchema));
+      it->mesh.reset();
+    }
     if (filter.matches(*it->record, it->time)) out.push_back(it->record);
   }
   std::reverse(out.begin(), out.end());

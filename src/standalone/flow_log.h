@@ -15,6 +15,8 @@
 #include "codec/value.h"
 #include "gate/gate.h"
 #include "policy/compiled.h"
+#include "standalone/mesh_flow.h"
+#include "telemetry/flow_ring.h"
 #include "world/world.h"
 
 namespace sallyport::standalone {
@@ -39,6 +41,9 @@ class FlowLog {
   void add(const gate::FlowEvent& event, WallTime time, const world::World* world,
            const policy::RuleRegistry& rules);
 
+  // A record of a proxy. It is put into words when somebody asks for it.
+  void add_mesh(const telemetry::FlowRecord& record, const world::World* world);
+
   // The newest `last` records that match, oldest first.
   [[nodiscard]] std::vector<RecordPtr> last(const FlowFilter& filter, size_t last) const;
   // `sink` is called for each new record until unfollow().
@@ -46,7 +51,7 @@ class FlowLog {
   void unfollow(uint64_t id) { followers_.erase(id); }
 
   struct Counts {
-    std::map<std::string, uint64_t> by_kind;  // "new", "denied", "closed", "revoked"
+    std::map<std::string, uint64_t> by_kind;  // "new", "denied", "closed", "revoked", "mesh-..."
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
   [[nodiscard]] std::string pod_of(uint32_t endpoint_id) const;  // "ns/name" or empty
@@ -54,7 +59,8 @@ class FlowLog {
  private:
   struct Entry {
     WallTime time;
-    RecordPtr record;
+    RecordPtr record;  // null: `mesh` is not in words yet
+    std::shared_ptr<const MeshFlow> mesh;
   };
   struct Name {
     std::string ns, name;
@@ -62,8 +68,11 @@ class FlowLog {
   [[nodiscard]] codec::Value side(const Ip& ip, uint16_t port, uint32_t endpoint_id,
                                   bool has_port) const;
 
+  void keep(Entry entry);
+
   size_t keep_;
-  std::deque<Entry> entries_;
+  // Put into words where it was not: changes nothing that anybody sees.
+  mutable std::deque<Entry> entries_;
   std::unordered_map<uint32_t, Name> names_;
   std::deque<uint32_t> name_order_;
   std::map<uint64_t, std::function<void(const codec::Value&, WallTime)>> followers_;

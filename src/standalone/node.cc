@@ -109,7 +109,7 @@ Status Node::open_parts(const std::optional<RunState>& previous) {
   config.netns_fd = network_->node_netns();
   config.pod_ranges = {ranges_.pods4, ranges_.pods6};
   config.node_ranges = {ranges_.services4, ranges_.services6};
-  config.node_addresses = {ranges_.node4, ranges_.node6};
+  config.node_addresses = {ranges_.node4, ranges_.node6, ranges_.probe4, ranges_.probe6};
   config.node_ports = {{IPPROTO_TCP, options_.metrics_port}};
   config.max_connections = options_.max_connections;
   config.max_connections_per_endpoint = options_.max_connections_per_pod;
@@ -119,7 +119,7 @@ Status Node::open_parts(const std::optional<RunState>& previous) {
   runtime_options.state_dir = paths_.run;
   runtime_options.cgroup_name = paths_.cgroup;
   SP_TRY(runtime_, runtime::PodRuntime::open(runtime_options));
-  runtime_->set_probe_netns(network_->node_netns());
+  runtime_->set_probe_netns(network_->node_netns(), {ranges_.probe4, ranges_.probe6});
 
   Pods::Options pod_options;
   pod_options.expose = options_.expose;
@@ -130,6 +130,7 @@ Status Node::open_parts(const std::optional<RunState>& previous) {
   pods_ = std::make_unique<Pods>(pod_options, *runtime_, *network_, clock_);
   pods_->on_removed = [this](uint32_t id) { gate_->forget_endpoint(id); };
   enforcement_ = std::make_unique<Enforcement>(*gate_);
+  mesh_ = std::make_unique<MeshControl>(options_.mesh, paths_, ranges_, clock_);
 
   if (previous) {
     state_ = *previous;
@@ -139,7 +140,13 @@ Status Node::open_parts(const std::optional<RunState>& previous) {
                            previous->manifest_dir + " and goes on with " + options_.dir +
                            ": pods that are not there end now");
     SP_CHECK_OK(enforcement_->rules().load(previous->rules));
+    // They have seen their channel end; what they held must be free before it is made anew.
+    end_old_proxies();
     pods_->recover(*previous, desired_);
+    std::set<std::string> captured;
+    for (const PodRecordState& pod : previous->pods)
+      if (pod.captured) captured.insert(pod.uid);
+    mesh_->recover(captured);
     log_info("node", "took over the run \"" + paths_.name + "\" with " +
                          std::to_string(pods_->records().size()) + " running pods");
   }
@@ -165,6 +172,11 @@ Status Node::open_echo() {
   return {};
 }
 
+void Node::end_old_proxies() {
+  for (const ProcessState& proxy : state_.proxies) end_process(proxy.pid, proxy.start_time);
+  state_.proxies.clear();
+}
+
 Status Node::open_metrics() {
   metrics_ = std::make_unique<admin::HttpMetrics>([this] { return metrics_text(); },
                                                   []() -> Status { return {}; });
@@ -177,6 +189,9 @@ Status Node::open_metrics() {
 
 Status Node::write_state() {
   pods_->fill(state_);
+  std::set<std::string> captured = mesh_->captured(*world_);
+  for (PodRecordState& pod : state_.pods) pod.captured = captured.contains(pod.uid);
+  state_.proxies = mesh_->processes();
   state_.rules.clear();
   enforcement_->rules().save(state_.rules);
   std::string text = encode_state(state_);
@@ -226,8 +241,18 @@ Status Node::lead_traffic() {
   return write_zone();
 }
 
+// Interception and proxies before any process of a pod runs, and before anything leads to it.
+void Node::join_mesh(std::vector<std::string>& problems, std::set<std::string>& held_back) {
+  // A successor knows which pods may have rules.
+  if (auto saved = write_state(); !saved) problems.push_back(saved.error().message);
+  MeshControl::Applied applied = mesh_->apply(*world_, *pods_);
+  for (std::string& problem : applied.problems) problems.push_back(std::move(problem));
+  held_back = std::move(applied.held_back);
+}
+
 void Node::apply() {
   std::vector<std::string> problems;
+  std::set<std::string> held_back;
   workload::Phases phases;
   for (const auto& [key, record] : pods_->records()) phases[key] = record.state.phase;
   auto desired = workload::expand(objects_, &phases);
@@ -243,11 +268,13 @@ void Node::apply() {
     problems.push_back("not enforced, the last generation stays in force: " +
                        enforced.error().message);
   } else {
+    join_mesh(problems, held_back);
     if (auto led = lead_traffic(); !led)
       problems.push_back("enforced, but Services or names are not up to date: " +
                          led.error().message);
     if (saved)
-      for (std::string& failure : pods_->start_prepared()) problems.push_back(std::move(failure));
+      for (std::string& failure : pods_->start_prepared(held_back))
+        problems.push_back(std::move(failure));
   }
   if (saved) saved = write_state();
   if (!saved) problems.push_back(saved.error().message);

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "standalone/enforcement.h"
 #include "standalone/flow_log.h"
 #include "standalone/mailbox.h"
+#include "standalone/mesh.h"
 #include "standalone/metrics.h"
 #include "standalone/pods.h"
 #include "standalone/run_dir.h"
@@ -39,6 +41,7 @@ struct UpOptions {
   uint32_t max_connections = gate::GateConfig().max_connections;
   uint32_t max_connections_per_pod = gate::GateConfig().max_connections_per_endpoint;
   bool quiet = false;
+  MeshOptions mesh;
 };
 
 // What can be wrong before anything starts.
@@ -66,7 +69,9 @@ class Node {
   [[nodiscard]] const world::WorldPtr& world() const { return world_; }
   [[nodiscard]] node::NodeNetwork& network() { return *network_; }
   [[nodiscard]] runtime::PodRuntime& runtime() { return *runtime_; }
-  [[nodiscard]] FlowLog& flows() { return flows_; }
+  // With all that has happened so far.
+  [[nodiscard]] FlowLog& flows();
+  [[nodiscard]] codec::Value identities() const { return mesh_->identities(*world_); }
   [[nodiscard]] Mailbox& mailbox() { return mailbox_; }
   [[nodiscard]] const Clock& clock() const { return clock_; }
   [[nodiscard]] std::string metrics_text();
@@ -78,6 +83,7 @@ class Node {
   Status open_parts(const std::optional<RunState>& previous);
   Status open_metrics();
   Status open_echo();
+  void end_old_proxies();
   void look_for_changes();
   void reload();
   void note_stale_pods();
@@ -88,9 +94,11 @@ class Node {
   Status write_zone();
   Status write_state();
   void drain_events();
+  void join_mesh(std::vector<std::string>& problems, std::set<std::string>& held_back);
   void tick();
   void watch_overflow();
   [[nodiscard]] std::string overflow_advice() const;
+  [[nodiscard]] std::vector<std::string> all_problems() const;
   [[nodiscard]] std::pair<size_t, size_t> count_ready() const;
   [[nodiscard]] bool ready() const;
   void announce_ready();
@@ -107,6 +115,7 @@ class Node {
   std::unique_ptr<runtime::PodRuntime> runtime_;
   std::unique_ptr<Pods> pods_;
   std::unique_ptr<Enforcement> enforcement_;
+  std::unique_ptr<MeshControl> mesh_;
   FlowLog flows_;
   ProgrammingLatency latency_;
   // After what their clients and threads use: they go first.

@@ -86,6 +86,13 @@ void Node::drain_events() {
   gate_->drain_events([this](const gate::FlowEvent& event) {
     flows_.add(event, wall_of(event.time_ns), world_.get(), enforcement_->rules());
   });
+  mesh_->drain_flows(
+      [this](const telemetry::FlowRecord& record) { flows_.add_mesh(record, world_.get()); });
+}
+
+FlowLog& Node::flows() {
+  drain_events();
+  return flows_;
 }
 
 void Node::tick() {
@@ -93,6 +100,13 @@ void Node::tick() {
   if (pods_->poll()) apply();
   if (!problems_.empty() && clock_.now() >= retry_at_) apply();
   watch_overflow();
+  if (mesh_->active()) {
+    drain_events();
+    mesh_->tick();
+    // A proxy that was started again has another pid.
+    if (mesh_->processes() != state_.proxies)
+      if (auto saved = write_state(); !saved) log_error("node", saved.error().message);
+  }
   announce_ready();
 }
 
@@ -140,6 +154,7 @@ void Node::shut_down(int signal_fd) {
   admin_.reset();
   mailbox_.join();
   metrics_.reset();
+  mesh_.reset();
   if (auto removed = gate_->remove(); !removed) log_error("node", removed.error().message);
   gate_.reset();
   end_process(state_.echo_pid, state_.echo_start_time);

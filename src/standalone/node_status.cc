@@ -1,6 +1,7 @@
 // What a node says about itself.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <set>
 
@@ -34,6 +35,13 @@ std::string Node::overflow_advice() const {
          std::to_string(options_.max_connections_per_pod) + ")";
 }
 
+std::vector<std::string> Node::all_problems() const {
+  std::vector<std::string> all = problems_;
+  for (std::string& problem : mesh_->problems())
+    if (std::ranges::find(all, problem) == all.end()) all.push_back(std::move(problem));
+  return all;
+}
+
 std::pair<size_t, size_t> Node::count_ready() const {
   std::set<std::string> wanted;
   for (const workload::PodPtr& pod : desired_) wanted.insert(pod->meta.ns + "/" + pod->meta.name);
@@ -51,7 +59,7 @@ std::pair<size_t, size_t> Node::count_ready() const {
 
 bool Node::ready() const {
   auto [ready, wanted] = count_ready();
-  return ready == wanted && problems_.empty() && !stopping_;
+  return ready == wanted && all_problems().empty() && !stopping_;
 }
 
 void Node::announce_ready() {
@@ -67,7 +75,9 @@ void Node::announce_ready() {
 
 std::string Node::metrics_text() {
   auto stats = gate_->stats();
-  return stats ? write_metrics(*stats, enforcement_->rules(), flows_, *pods_, latency_)
+  drain_events();
+  return stats ? write_metrics(*stats, enforcement_->rules(), flows_, *pods_, latency_) +
+                     mesh_->metrics_text()
                : std::string();
 }
 
@@ -100,7 +110,8 @@ Value Node::status() const {
     Value& items = out.set(key, Value::list());
     for (const std::string& text : texts) items.push(Value::string(text));
   };
-  list("problems", problems_);
+  out.set("mesh", mesh_->status(*world_));
+  list("problems", all_problems());
   list("rejectedChange", rejected_change_);
   std::vector<std::string> warnings;
   for (const k8s::Diagnostic& d : warnings_) warnings.push_back(d.to_string());

@@ -98,7 +98,11 @@ void Pods::recover(const RunState& state,
     record.references = saved.references;
     record.created = clock_.wall();
     auto pod = wanted.find(saved.ns + "/" + saved.name);
-    bool lives = alive.erase(saved.uid) > 0;
+    bool lives = false;
+    if (auto found = alive.extract(saved.uid); !found.empty()) {
+      lives = true;
+      record.netns = std::make_shared<const Fd>(std::move(found.mapped().netns));
+    }
     if (auto claimed = network_.claim(record.addresses); !claimed)
       log_warn("node", "pod " + saved.ns + "/" + saved.name + ": " + claimed.error().message);
     if (pod != wanted.end()) {
@@ -172,6 +176,7 @@ Result<PodRecord> Pods::prepare(const k8s::Pod& pod, const std::vector<k8s::AnyO
     char name[16];
     std::snprintf(name, sizeof name, "sp%x", record.endpoint_id);
     SP_TRY(record.link, network_.prepare(sandbox.netns.get(), name, record.addresses));
+    record.netns = std::make_shared<const Fd>(std::move(sandbox.netns));
     runtime_.set_pod_ips(uid, request.pod_ips);
     return {};
   };
@@ -229,10 +234,10 @@ Pods::Changes Pods::reconcile(const std::vector<std::shared_ptr<const k8s::Pod>>
   return changes;
 }
 
-std::vector<std::string> Pods::start_prepared() {
+std::vector<std::string> Pods::start_prepared(const std::set<std::string>& held_back) {
   std::vector<std::string> failures;
   for (auto& [key, record] : records_) {
-    if (record.stage != PodRecord::Stage::kPrepared) continue;
+    if (record.stage != PodRecord::Stage::kPrepared || held_back.contains(key)) continue;
     auto start = [&]() -> Status {
       SP_CHECK_OK(network_.connect(record.link, record.addresses));
       return runtime_.start(record.pod->meta.uid);

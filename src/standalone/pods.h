@@ -6,10 +6,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "k8s/manifest.h"
 #include "node/network.h"
 #include "runtime/pod_runtime.h"
@@ -28,6 +30,7 @@ struct PodRecord {
   uint32_t endpoint_id = 0;
   node::PodAddresses addresses;
   node::PodLink link;
+  std::shared_ptr<const Fd> netns;  // its network namespace
   Stage stage = Stage::kPrepared;
   runtime::PodState state;
   WallTime created;
@@ -65,7 +68,8 @@ class Pods {
   // takes over changed labels. `objects` resolves ConfigMaps and Secrets.
   Changes reconcile(const std::vector<std::shared_ptr<const k8s::Pod>>& desired,
                     const std::vector<k8s::AnyObject>& objects);
-  std::vector<std::string> start_prepared();
+  // Those that `held_back` names ("ns/name") wait for the next call.
+  std::vector<std::string> start_prepared(const std::set<std::string>& held_back = {});
 
   // Pods that run with the content that a ConfigMap or Secret had when they started, and that has
   // changed since (Kubernetes would update mounted volumes): key, uid, and the objects' names.

@@ -16,6 +16,15 @@ std::string encode_state(const RunState& state) {
   root.set("echoStartTime", Value::integer(static_cast<int64_t>(state.echo_start_time)));
   root.set("nextEndpointId", Value::integer(state.next_endpoint_id));
   root.set("revision", Value::integer(static_cast<int64_t>(state.revision)));
+  if (!state.proxies.empty()) {
+    Value& proxies = root.set("proxies", Value::list());
+    for (const ProcessState& proxy : state.proxies) {
+      Value entry = Value::map();
+      entry.set("pid", Value::integer(proxy.pid));
+      entry.set("startTime", Value::integer(static_cast<int64_t>(proxy.start_time)));
+      proxies.push(std::move(entry));
+    }
+  }
   root.set("rules", state.rules);
   Value& pods = root.set("pods", Value::list());
   for (const PodRecordState& pod : state.pods) {
@@ -31,6 +40,7 @@ std::string encode_state(const RunState& state) {
     entry.set("ifindex", Value::integer(pod.ifindex));
     entry.set("prepared", Value::boolean(pod.prepared));
     entry.set("stopping", Value::boolean(pod.stopping));
+    if (pod.captured) entry.set("captured", Value::boolean(true));
     if (!pod.references.empty()) {
       Value& references = entry.set("references", Value::map());
       for (const auto& [name, hash] : pod.references) references.set(name, hash);
@@ -61,6 +71,9 @@ Result<RunState> load_state(const std::string& path) {
   state.echo_start_time = static_cast<uint64_t>((*root)["echoStartTime"].as_int());
   state.next_endpoint_id = static_cast<uint32_t>((*root)["nextEndpointId"].as_int());
   state.revision = static_cast<uint64_t>((*root)["revision"].as_int());
+  for (const Value& entry : (*root)["proxies"].items())
+    state.proxies.push_back({static_cast<pid_t>(entry["pid"].as_int()),
+                             static_cast<uint64_t>(entry["startTime"].as_int())});
   state.rules = (*root)["rules"].as_string();
   for (const Value& entry : (*root)["pods"].items()) {
     PodRecordState pod;
@@ -80,6 +93,7 @@ Result<RunState> load_state(const std::string& path) {
     pod.ifindex = static_cast<int>(entry["ifindex"].as_int());
     pod.prepared = entry["prepared"].as_bool();
     pod.stopping = entry["stopping"].as_bool();
+    pod.captured = entry["captured"].as_bool();
     for (const auto& member : entry["references"].members())
       pod.references[member.key] = member.value.as_string();
     state.pods.push_back(std::move(pod));

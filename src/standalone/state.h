@@ -24,8 +24,15 @@ struct PodRecordState {
   int ifindex = 0;
   bool prepared = false;  // made, but perhaps not connected and started yet
   bool stopping = false;
+  bool captured = false;  // its namespace has, or may have, the mesh's rules
   // "ConfigMap/NAME" or "Secret/NAME" to a hash of the content that the pod has seen.
   std::map<std::string, std::string> references;
+};
+
+struct ProcessState {
+  pid_t pid = 0;
+  uint64_t start_time = 0;
+  bool operator==(const ProcessState&) const = default;
 };
 
 struct RunState {
@@ -36,6 +43,7 @@ struct RunState {
   uint64_t echo_start_time = 0;
   uint32_t next_endpoint_id = 1;
   uint64_t revision = 0;
+  std::vector<ProcessState> proxies;
   std::string rules;  // policy::RuleRegistry::save
   std::vector<PodRecordState> pods;
 };

@@ -205,7 +205,7 @@ Result<Value> list_resource(const std::string& resource, const std::string& ns,
   if (!known)
     return fail(Code::kInvalid, "\"" + resource +
                                     "\" is not a resource; expected pods, services, policies, "
-                                    "endpoints, namespaces or all");
+                                    "endpoints, namespaces, identities or all");
   return list;
 }
 

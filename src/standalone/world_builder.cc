@@ -13,6 +13,7 @@ world::Endpoint endpoint_of(const PodRecord& record) {
   endpoint.name = pod.meta.name;
   endpoint.uid = pod.meta.uid;
   endpoint.labels = pod.meta.labels;
+  endpoint.annotations = pod.meta.annotations;
   endpoint.ips = {record.addresses.v4, record.addresses.v6};
   for (const k8s::Container& container : pod.spec.containers)
     endpoint.ports.insert(endpoint.ports.end(), container.ports.begin(), container.ports.end());
