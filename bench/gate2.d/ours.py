@@ -1,6 +1,7 @@
 """Our own pair: two `sallyport proxy` processes, driven by gate2_node in the node's place. With real
-interception; with an access log; and without interception."""
+interception, and once more with an access log."""
 import json
+import subprocess
 
 import hosts
 import peers
@@ -14,7 +15,6 @@ class Sallyport(peers.Subject):
     options = ()
 
     def start_proxies(self):
-        import subprocess
         self.node = subprocess.Popen(
             [self.tools / "gate2_node", "--binary", self.tools / "sallyport",
              "--client", f"/run/netns/{self.hosts.names['client']}", hosts.CLIENT,
@@ -45,8 +45,3 @@ class Running:
 class SallyportLog(Sallyport):
     name = "sallyport+log"
     options = ("--access-log",)
-
-
-class SallyportPlain(Sallyport):
-    name = "sallyport-plain"
-    options = ("--no-interception",)

@@ -38,7 +38,7 @@ http {{
 }}
 """
 NGINX_NEAR = """
-  upstream far { server %(server)s:%(far)d; keepalive 512; keepalive_requests 1000000000;
+  upstream far { server %(server)s:%(dialled)d; keepalive 512; keepalive_requests 1000000000;
                  keepalive_timeout 3600; }
   server {
     listen 127.0.0.1:%(near)d backlog=4096;
@@ -160,7 +160,7 @@ class Subject:
         return pids
 
     def values(self):
-        return {"dir": self.folder, "server": hosts.SERVER, "near": NEAR, "far": FAR,
+        return {"dir": self.folder, "server": hosts.SERVER, "near": NEAR, "far": FAR, "dialled": FAR,
                 "origin": ORIGIN, "events": EVENTS}
 
     def start_pair(self, command):
@@ -187,6 +187,36 @@ class Nginx(Peer):
             config.write_text(NGINX_COMMON.format(dir=self.folder, who=who, body=body))
             return ["nginx", "-c", config, "-e", self.folder / f"nginx-{who}.log"]
         self.start_pair(command)
+
+
+class NginxRedirected(Nginx):
+    """The same pair behind interception by nftables, as a sidecar has it: what redirecting costs."""
+
+    name = "nginx+redirect"
+    near = hosts.SERVER, ORIGIN
+    near_events = hosts.SERVER, EVENTS
+    tls = None
+    user = 65534
+
+    def start_proxies(self):
+        ports = f"tcp dport {{ {ORIGIN}, {EVENTS} }}"
+        rules = {"client": "chain c { type nat hook output priority -100; "
+                           f"ip daddr {hosts.SERVER} {ports} meta skuid != {self.user} "
+                           f"redirect to :{NEAR}; }};",
+                 "server": "chain c { type nat hook prerouting priority -100; "
+                           f"iifname eth0 {ports} redirect to :{FAR}; }};"}
+        for who, rule in rules.items():
+            hosts.run(self.hosts.inside(who, ["nft", f"table ip bench {{ {rule} }}"]))
+        self.folder.chmod(0o777)
+        super().start_proxies()
+
+    def values(self):
+        # The near proxy dials the port that the client meant; the far one is led to its own.
+        return dict(super().values(), dialled=ORIGIN)
+
+    def start_pair(self, command):
+        super().start_pair(lambda who: ["setpriv", f"--reuid={self.user}", "--clear-groups",
+                                        *command(who)])
 
 
 class HAProxy(Peer):
