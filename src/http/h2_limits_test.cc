@@ -123,6 +123,18 @@ TEST(Http2Limits, TooManyOrTooLargeFieldsAreAnswered431) {
   EXPECT_TRUE(raw.server->finished());
 }
 
+TEST(Http2Limits, TooManyTrailersResetTheStreamAndItsUserHears) {
+  RawServer raw;
+  raw.feed(headers_frame(1, get_fields(), false) + frame(0, 0, 1, "x"));
+  std::string block;
+  for (size_t i = 0; i <= raw.side.limits.trailer_fields; ++i) block += hpack("x", "1");
+  raw.feed(headers_frame(1, block));
+  EXPECT_EQ(raw.count(Counter::kTrailerBytes), 1u);
+  EXPECT_TRUE(raw.host.last().gone);
+  EXPECT_EQ(raw.host.last_reset.reason, ResetReason::kLimit);
+  EXPECT_FALSE(raw.server->finished());
+}
+
 // Feeds until the connection is cut; how many times that was.
 int feed_until_cut(RawServer& raw, const std::string& bytes, int most) {
   for (int i = 1; i <= most; ++i) {

@@ -40,7 +40,14 @@ class Server final : public Codec, private Session {
   bool on_field(StreamState& stream, std::string_view name, std::string_view value) override;
   void on_head(StreamState& stream, bool end) override;
   void on_block_begins(StreamState& stream) override;
-  void on_too_large(StreamState& stream) override { refuse(stream, 431); }
+  void on_too_large(StreamState& stream) override {
+    if (!stream.got_head) {
+      refuse(stream, 431);
+      return;
+    }
+    // Trailers: its user hears of it when nghttp2 closes the stream.
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_ENHANCE_YOUR_CALM);
+  }
   void on_ping_ack() override { ping_acknowledged_ = true; }
   void refuse(StreamState& stream, uint16_t status);
   void last_goaway();

@@ -6,9 +6,11 @@
 #include <openssl/mem.h>
 #include <openssl/pool.h>
 #include <openssl/rsa.h>
+#include <openssl/sha.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <array>
 
 #include "identity/certificate.h"
 
@@ -18,6 +20,17 @@ namespace {
 std::unexpected<Error> deny(std::string why) {
   ERR_clear_error();
   return fail(Code::kDenied, std::move(why));
+}
+
+std::string digest_text(const CRYPTO_BUFFER* certificate) {
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> digest;
+  SHA256(CRYPTO_BUFFER_data(certificate), CRYPTO_BUFFER_len(certificate), digest.data());
+  std::string text;
+  for (const uint8_t byte : digest) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
 }
 
 // SHA-1 and MD5 can be made to collide: a certificate signed over them proves nothing.
@@ -239,6 +252,7 @@ Result<Peer> Bundles::verify(const STACK_OF(CRYPTO_BUFFER) * chain, WallTime now
   Peer peer;
   peer.id = std::move(id);
   peer.serial = serial_of(leaf);
+  peer.sha256 = digest_text(sk_CRYPTO_BUFFER_value(chain, 0));
   peer.not_before = from_posix(validity->not_before);
   peer.not_after = from_posix(validity->not_after);
   peer.trusted_from = from_posix(window.not_before);

@@ -24,6 +24,7 @@ inline constexpr size_t kMaxChainBytes = 16 << 10;  // of DER, in total
 struct Peer {
   SpiffeId id;
   std::string serial;  // lower-case hexadecimal
+  std::string sha256;  // of the leaf's DER, lower-case hexadecimal
   WallTime not_before, not_after;
   // When all certificates from the leaf to the root are valid: `not_before` and `not_after` or
   // closer. A connection must not outlive it.
