@@ -34,7 +34,8 @@ class Decision : public ::testing::TestWithParam<bool> {
       policy.endpoint(host->id, {host->v4, host->v6}, 0, host == &server ? ingress : 0);
     config.pod_ranges = {cidr("198.18.0.0/16"), cidr("fd00:18::/64")};
     config.node_ranges = {cidr("198.19.0.0/17"), cidr("fd00:19::/64")};
-    config.node_addresses = {ip("198.19.128.1"), ip("fd00:19:128::1")};
+    config.node_addresses = {ip("198.19.128.1"), ip("fd00:19:128::1"), ip("169.254.7.1"),
+                             ip("fe80::5a11:7")};
     config.node_ports = {{6, 9090}};
     publish(policy);
   }

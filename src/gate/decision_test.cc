@@ -110,6 +110,26 @@ TEST_P(Decision, SpoofedSourcesAreDropped) {
   EXPECT_TRUE(send(udp(server, 8080, client, 4000), server, client).accept);
 }
 
+// Who speaks from there is exempt inside a pod.
+TEST_P(Decision, NobodyElseSpeaksFromTheSourceOfProbes) {
+  const Ip& probe = six() ? config.node_addresses[3] : config.node_addresses[2];
+  for (const Host* liar : {&client, &stranger, &server, &outside}) {
+    EXPECT_EQ(
+        send(tcp_packet(probe, 4000, client.address(six()), 8080, kSyn), *liar, client).reason,
+        SP_DENY_SPOOFED)
+        << liar->id;
+    EXPECT_EQ(send_local(tcp_packet(probe, 4000, node.address(six()), 9090, kSyn), *liar).reason,
+              SP_DENY_SPOOFED)
+        << liar->id;
+  }
+  // Answers of pods to it are the node's own business; anything else to there is not offered.
+  EXPECT_TRUE(
+      send_local(tcp_packet(server.address(six()), 8080, probe, 4000, kSyn | kAck), server, true)
+          .accept);
+  EXPECT_EQ(send_local(tcp_packet(server.address(six()), 8080, probe, 22, kSyn), server).reason,
+            SP_DENY_NOT_OFFERED);
+}
+
 TEST_P(Decision, UnknownPodAddressesAreDenied) {
   EXPECT_EQ(send(udp(client, 4000, unknown, 1), client, unknown).reason, SP_DENY_UNKNOWN_POD);
   EXPECT_EQ(send(udp(outside, 4000, unknown, 1), outside, unknown).reason, SP_DENY_UNKNOWN_POD);

@@ -202,6 +202,27 @@ Result<bool> Netlink::is_local(const Ip& address) {
   return local;
 }
 
+Result<int> Netlink::way_to(const Ip& address) {
+  rtmsg body{};
+  body.rtm_family = af(address);
+  body.rtm_dst_len = address.family() == Family::kV4 ? 32 : 128;
+  MessageBuilder message(RTM_GETROUTE, 0, body);
+  message.add_ip(RTA_DST, address);
+  int ifindex = 0;
+  const std::string what = "route to " + address.to_string();
+  Status asked = socket_.query(std::move(message), what, [&](uint16_t type, Bytes payload) {
+    rtmsg route{};
+    if (type != RTM_NEWROUTE || !read_as(payload, route)) return;
+    each_attribute(after(payload, sizeof route), [&](uint16_t attribute, Bytes data) {
+      if (attribute == RTA_OIF) read_as(data, ifindex);
+    });
+  });
+  if (!asked && asked.error().os_errno != ENETUNREACH && asked.error().os_errno != EHOSTUNREACH)
+    return std::unexpected(std::move(asked).error());
+  if (ifindex == 0) return fail(Code::kNotFound, what + ": there is none");
+  return ifindex;
+}
+
 Status Netlink::add_route(const Cidr& destination, const Ip* via, int ifindex, const Ip* source,
                           bool on_link) {
   Route route{destination, {}, {}, ifindex, on_link};

@@ -70,6 +70,8 @@ class Netlink {
   // Whether packets to the address are delivered here. The kernel brings an IPv6 address into use a
   // moment after add_address, even one without duplicate address detection.
   Result<bool> is_local(const Ip& address);
+  // Where packets to the address leave. kNotFound where no route leads there.
+  Result<int> way_to(const Ip& address);
   // via: next hop or nothing; on_link where the gateway is not in a connected subnet.
   Status add_route(const Cidr& destination, const Ip* via, int ifindex, const Ip* source = nullptr,
                    bool on_link = false);

@@ -49,6 +49,9 @@ Status wire_pod(PodEnd& end, const PodAddresses& addresses) {
     SP_CHECK_OK(end.links.add_route(v4 ? all4 : all6, &gateway, end.ifindex,
                                     v4 ? &addresses.v4 : &addresses.v6, true));
   }
+  // The default route takes answers to the IPv4 source of probes; this one is not beyond a gateway.
+  SP_CHECK_OK(end.links.add_neighbour(end.ifindex, probe_source6(), kGatewayMac.data()));
+  SP_CHECK_OK(end.links.add_route(host(probe_source6()), nullptr, end.ifindex));
   return {};
 }
 
@@ -98,6 +101,8 @@ Result<PreparedLink> prepare_pod_link(Netlink& node, int pod_netns, const std::s
 
 Status connect_pod_link(Netlink& node, const PodLink& link, const PodAddresses& addresses,
                         PodEnd* end) {
+  Status probing = node.add_address(link.ifindex, probe_source6(), 128);
+  if (!probing && probing.error().code != Code::kConflict) return probing;
   SP_CHECK_OK(node.set_up(link.ifindex));
   Mac mac = pod_mac(addresses);
   for (const Ip& ip : {addresses.v4, addresses.v6}) {

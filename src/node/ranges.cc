@@ -21,7 +21,9 @@ Ranges default_ranges() {
           .outside4 = cidr("198.19.128.0/17"),
           .outside6 = cidr("fd00:5a11:0:2::/64"),
           .node4 = ip("198.19.255.1"),
-          .node6 = ip("fd00:5a11:0:3::1")};
+          .node6 = ip("fd00:5a11:0:3::1"),
+          .probe4 = probe_source4(),
+          .probe6 = probe_source6()};
 }
 
 Ip pod_gateway4() {
@@ -29,6 +31,12 @@ Ip pod_gateway4() {
 }
 Ip pod_gateway6() {
   return ip("fe80::1");
+}
+Ip probe_source4() {
+  return ip("169.254.7.1");
+}
+Ip probe_source6() {
+  return ip("fe80::5a11:7");
 }
 Ip outside_router4() {
   return ip("198.19.255.2");

@@ -14,12 +14,20 @@ struct Ranges {
   // node's IPv4 address lies in the outside range, at its end; every other address there answers
   // from the outside world (but 198.19.255.2, its end of the link).
   Ip node4, node6;
+  // From here the node probes pods, and nothing else ever speaks from here: 169.254.7.1 and
+  // fe80::5a11:7, the same on every pod's link. Link-local, so that no router carries them on; the
+  // gate drops them as a source of any pod, and a pod's redirection leaves them alone.
+  Ip probe4, probe6;
 };
 Ranges default_ranges();
 
 // The next hop of every pod, link-local and the same on each pod's link.
 Ip pod_gateway4();  // 169.254.1.1
 Ip pod_gateway6();  // fe80::1
+
+// Ranges::probe4 and probe6, for those who have no Ranges.
+Ip probe_source4();  // 169.254.7.1
+Ip probe_source6();  // fe80::5a11:7
 
 // The outside world's end of the link to the node.
 Ip outside_router4();  // 198.19.255.2

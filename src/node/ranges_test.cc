@@ -29,6 +29,11 @@ TEST(Ranges, DoNotOverlap) {
   for (const Cidr* range : {&r.pods4, &r.services4}) EXPECT_FALSE(range->contains(r.node4));
   for (const Cidr* range : {&r.pods6, &r.services6, &r.outside6})
     EXPECT_FALSE(range->contains(r.node6));
+  EXPECT_TRUE(Cidr::parse("169.254.0.0/16")->contains(r.probe4));
+  EXPECT_TRUE(Cidr::parse("fe80::/10")->contains(r.probe6));
+  EXPECT_NE(r.probe4, pod_gateway4());
+  EXPECT_NE(r.probe6, pod_gateway6());
+  EXPECT_NE(r.probe6, outside_router6());
   EXPECT_NE(outside_router4(), r.node4);
   EXPECT_NE(outside_router6(), pod_gateway6());
 }

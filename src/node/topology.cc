@@ -18,7 +18,7 @@ namespace {
 using net::Netlink;
 
 // Raised whenever a node of another version could not go on with these namespaces.
-constexpr const char* kLayout = "1";
+constexpr const char* kLayout = "2";
 
 constexpr net::Mac kNodeMac{0x02, 0x5a, 0x11, 0, 1, 1};
 constexpr net::Mac kOutsideMac{0x02, 0x5a, 0x11, 0, 1, 2};
@@ -61,6 +61,8 @@ Status wire_node(Netlink& links, int uplink, const Ranges& ranges) {
   SP_TRY(int lo, links.ifindex("lo"));
   SP_CHECK_OK(links.add_address(lo, ranges.node4, 32));
   SP_CHECK_OK(links.add_address(lo, ranges.node6, 128));
+  // After the node's own, which stays the source of all that does not ask for this one.
+  SP_CHECK_OK(links.add_address(lo, ranges.probe4, 32));
   SP_CHECK_OK(links.set_up(uplink));
   for (auto [router, source] :
        {std::pair{outside_router4(), ranges.node4}, std::pair{outside_router6(), ranges.node6}}) {

@@ -1,7 +1,8 @@
 // The two namespaces of a standalone node and the link between them.
 //
-//   node:    lo has the node's addresses; uplink0 leads outside, with the default routes, so that
-//            whatever has no other way passes FORWARD and is judged there.
+//   node:    lo has the node's addresses and the IPv4 source of probes (the IPv6 one is on each
+//            pod's link, being of that link alone); uplink0 leads outside, with the default routes,
+//            so that whatever has no other way passes FORWARD and is judged there.
 //   outside: lo answers for the whole outside range; forwards nothing, so that all else ends here.
 #pragma once
 

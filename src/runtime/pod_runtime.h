@@ -90,8 +90,9 @@ class PodRuntime {
   // files, runs due probes from the node's namespace, reports pods whose state changed.
   virtual void poll(const std::function<void(const PodState&)>& changed) = 0;
   [[nodiscard]] virtual int event_fd() const = 0;
-  // Probes run from here (the node's network namespace).
-  virtual void set_probe_netns(int netns_fd) = 0;
+  // Probes run from here (the node's network namespace); those of a pod's own addresses begin at
+  // the source of their family, if there is one.
+  virtual void set_probe_netns(int netns_fd, const std::vector<Ip>& sources = {}) = 0;
   virtual void set_pod_ips(const std::string& uid, std::vector<Ip> ips) = 0;
 
   // Runs CMD in the container with the three descriptors; returns the exit status (128+signal).

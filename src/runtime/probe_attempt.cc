@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "net/netlink.h"
 #include "net/netns.h"
 #include "runtime/protocol.h"
 #include "runtime/shim_client.h"
@@ -19,7 +20,47 @@ namespace {
 
 constexpr size_t kAnswerLimit = 4096;  // only the status line counts
 
-Result<Fd> begin_connect(int netns, const Ip& ip, int port) {
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+SocketAddress socket_address(const Ip& ip, int port, int scope = 0) {
+  SocketAddress made;
+  if (ip.family() == Family::kV4) {
+    auto* address = reinterpret_cast<sockaddr_in*>(&made.storage);
+    *address = {AF_INET, htons(static_cast<uint16_t>(port)), {htonl(ip.v4_host_order())}, {}};
+    made.length = sizeof *address;
+  } else {
+    auto* address = reinterpret_cast<sockaddr_in6*>(&made.storage);
+    address->sin6_family = AF_INET6;
+    address->sin6_port = htons(static_cast<uint16_t>(port));
+    std::memcpy(&address->sin6_addr, ip.bytes.data(), 16);
+    address->sin6_scope_id = static_cast<uint32_t>(scope);
+    made.length = sizeof *address;
+  }
+  return made;
+}
+
+// The port is chosen at connect(), when the whole connection must be unique, not the port alone.
+Status begin_at(const Fd& socket, int netns, const Ip& source, const Ip& destination) {
+  int scope = 0;
+  if (source.family() == Family::kV6 && source.bytes[0] == 0xfe &&
+      (source.bytes[1] & 0xc0) == 0x80) {
+    SP_TRY(net::Netlink links, net::Netlink::open(netns));
+    SP_TRY(scope, links.way_to(destination));
+  }
+  const int on = 1;
+  ::setsockopt(socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  SocketAddress address = socket_address(source, 0, scope);
+  if (::bind(socket.get(), address.get(), address.length) != 0)
+    return fail_errno("bind to the source of probes " + source.to_string());
+  return {};
+}
+
+Result<Fd> begin_connect(const ProbeTarget& target, const Ip& ip, int port) {
+  int netns = target.netns;
   bool v4 = ip.family() == Family::kV4;
   int domain = v4 ? AF_INET : AF_INET6, type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
   Fd socket;
@@ -29,21 +70,12 @@ Result<Fd> begin_connect(int netns, const Ip& ip, int port) {
   } else {
     SP_TRY(socket, net::socket_in(netns, domain, type, 0));
   }
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  if (v4) {
-    auto* address = reinterpret_cast<sockaddr_in*>(&storage);
-    *address = {AF_INET, htons(static_cast<uint16_t>(port)), {htonl(ip.v4_host_order())}, {}};
-    length = sizeof *address;
-  } else {
-    auto* address = reinterpret_cast<sockaddr_in6*>(&storage);
-    address->sin6_family = AF_INET6;
-    address->sin6_port = htons(static_cast<uint16_t>(port));
-    std::memcpy(&address->sin6_addr, ip.bytes.data(), 16);
-    length = sizeof *address;
+  if (std::find(target.pod_ips.begin(), target.pod_ips.end(), ip) != target.pod_ips.end()) {
+    for (const Ip& source : target.sources)
+      if (source.family() == ip.family()) SP_CHECK_OK(begin_at(socket, netns, source, ip));
   }
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0 &&
-      errno != EINPROGRESS)
+  SocketAddress address = socket_address(ip, port);
+  if (::connect(socket.get(), address.get(), address.length) != 0 && errno != EINPROGRESS)
     return fail_errno("connect to port " + std::to_string(port));
   return socket;
 }
@@ -183,7 +215,7 @@ Result<std::unique_ptr<ProbeAttempt>> begin_probe(const k8s::Probe& probe,
   if (probe.kind == k8s::Probe::Kind::kHttpGet) {
     SP_TRY(request, http_probe_request(probe, *ip));
   }
-  SP_TRY(Fd socket, begin_connect(target.netns, *ip, probe.port.number));
+  SP_TRY(Fd socket, begin_connect(target, *ip, probe.port.number));
   return std::make_unique<ConnectionAttempt>(std::move(socket), std::move(request));
 }
 

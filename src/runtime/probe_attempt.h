@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/ip.h"
 #include "base/result.h"
@@ -16,6 +17,10 @@ struct ProbeTarget {
   std::optional<Ip> ip;
   std::string pod_dir;
   std::string container;
+  // A connection to one of the pod's addresses begins at the source of its family: what speaks from
+  // there is a probe, for all who see it. To elsewhere (a probe's `host`): as the system likes.
+  std::vector<Ip> pod_ips = {};
+  std::vector<Ip> sources = {};
 };
 
 struct ProbeResult {

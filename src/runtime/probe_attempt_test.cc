@@ -5,8 +5,13 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
 
 #include "base/fd.h"
+#include "net/netlink.h"
+#include "net/netns.h"
 
 namespace sallyport::runtime {
 namespace {
@@ -78,6 +83,68 @@ TEST_F(ProbeAttemptTest, HttpSendsItsRequestAndReadsTheStatus) {
   EXPECT_FALSE(wait(**attempt, 50));
   ASSERT_EQ(::send(peer.get(), "4 No\r\n", 6, 0), 6);
   EXPECT_EQ(text_of(wait(**attempt)), "ok");
+}
+
+// A node and a pod in namespaces of their own, and whom the pod's server sees.
+class ProbeSourceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    node_ = net::create_netns().value();
+    pod_ = net::create_netns().value();
+    auto here = net::Netlink::open(node_.get()).value();
+    auto there = net::Netlink::open(pod_.get()).value();
+    const int link = here.add_veth("pod", "eth0", pod_.get()).value();
+    const int eth0 = there.ifindex("eth0").value();
+    for (const Ip& ip : {ip("198.18.0.1"), ip("169.254.7.1"), ip("fd00::1"), ip("fe80::5a11:7")})
+      ASSERT_TRUE(here.add_address(link, ip, ip.family() == Family::kV4 ? 16 : 64));
+    for (const Ip& ip : {ip("198.18.0.2"), ip("169.254.7.2"), ip("fd00::2"), ip("fe80::2")})
+      ASSERT_TRUE(there.add_address(eth0, ip, ip.family() == Family::kV4 ? 16 : 64));
+    ASSERT_TRUE(here.set_up(link));
+    ASSERT_TRUE(there.set_up(eth0));
+    listener_ = net::socket_in(pod_.get(), AF_INET6, SOCK_STREAM, 0).value();
+    sockaddr_in6 any{};
+    any.sin6_family = AF_INET6;
+    any.sin6_port = htons(8080);
+    ASSERT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
+    ASSERT_EQ(::listen(listener_.get(), 4), 0);
+    for (int i = 0; i < 300 && !there.is_local(ip("fd00::2")).value(); ++i) ::usleep(10'000);
+  }
+  static Ip ip(const char* text) { return *Ip::parse(text); }
+  std::string seen_by_pod(const k8s::Probe& probe, const ProbeTarget& target) {
+    auto attempt = begin_probe(probe, target);
+    if (!attempt) return attempt.error().message;
+    pollfd waits{listener_.get(), POLLIN, 0};
+    if (::poll(&waits, 1, 3000) != 1) return "nobody";
+    sockaddr_in6 peer{};
+    socklen_t size = sizeof peer;
+    Fd client(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
+    Ip from;
+    std::memcpy(from.bytes.data(), &peer.sin6_addr, 16);
+    return from.to_string();
+  }
+  Fd node_, pod_, listener_;
+};
+
+TEST_F(ProbeSourceTest, IsOfThePodsFamilyAndOnlyForThePod) {
+  k8s::Probe probe;
+  probe.kind = k8s::Probe::Kind::kTcpSocket;
+  probe.port.number = 8080;
+  ProbeTarget target{node_.get(),
+                     ip("198.18.0.2"),
+                     "",
+                     "",
+                     {ip("198.18.0.2"), ip("fd00::2")},
+                     {ip("169.254.7.1"), ip("fe80::5a11:7")}};
+  EXPECT_EQ(seen_by_pod(probe, target), "169.254.7.1");
+  target.ip = ip("fd00::2");
+  EXPECT_EQ(seen_by_pod(probe, target), "fe80::5a11:7");
+  probe.host = "198.18.0.2";
+  EXPECT_EQ(seen_by_pod(probe, target), "169.254.7.1");
+  target.pod_ips = {ip("fd00::2")};  // then that host is somebody else
+  EXPECT_EQ(seen_by_pod(probe, target), "198.18.0.1");
+  probe.host.clear();
+  target.sources.clear();
+  EXPECT_EQ(seen_by_pod(probe, target), "fd00::1");
 }
 
 TEST_F(ProbeAttemptTest, NeedsAnAddress) {

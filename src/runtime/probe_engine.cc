@@ -33,6 +33,7 @@ void ProbeEngine::set_ips(const std::string& uid, const std::vector<Ip>& ips) {
   auto pod = pods_.find(uid);
   if (pod == pods_.end()) return;
   pod->second.ip.reset();
+  pod->second.ips = ips;
   for (const Ip& ip : ips)
     if (!pod->second.ip || ip.family() == Family::kV4) pod->second.ip = ip;
 }
@@ -76,7 +77,7 @@ void ProbeEngine::start_due(const std::string& uid, Pod& pod) {
       flight.kind = kind;
       flight.run = container.run;
       flight.deadline = clock_.now() + std::chrono::seconds(std::max(1, probe->timeout_seconds));
-      auto attempt = begin_probe(*probe, {netns_, pod.ip, pod.dir, name});
+      auto attempt = begin_probe(*probe, {netns_, pod.ip, pod.dir, name, pod.ips, sources_});
       if (!attempt) {
         deliver(flight, {false, attempt.error().message});
         continue;

@@ -29,7 +29,11 @@ class ProbeEngine {
   void add(const Plan& plan, const std::string& pod_dir);
   void remove(const std::string& uid);
   void set_ips(const std::string& uid, const std::vector<Ip>& ips);
-  void set_netns(int netns_fd) { netns_ = netns_fd; }  // stays the caller's
+  // The descriptor stays the caller's.
+  void set_netns(int netns_fd, std::vector<Ip> sources) {
+    netns_ = netns_fd;
+    sources_ = std::move(sources);
+  }
 
   // What the shim says: containers that started, ended or started again.
   void update(const PodState& state);
@@ -48,6 +52,7 @@ class ProbeEngine {
   struct Pod {
     std::string dir;
     std::optional<Ip> ip;
+    std::vector<Ip> ips;
     std::map<std::string, Container> containers;
   };
   struct Flight {
@@ -70,6 +75,7 @@ class ProbeEngine {
   int epoll_;
   Restart restart_;
   int netns_ = -1;
+  std::vector<Ip> sources_;
   std::map<std::string, Pod> pods_;
   std::vector<Flight> flights_;
 };

@@ -287,11 +287,11 @@ Result<int> ProcessRuntime::exec(const std::string& uid, const std::string& cont
   return exec_result(answer->body);
 }
 
-void ProcessRuntime::set_probe_netns(int netns_fd) {
+void ProcessRuntime::set_probe_netns(int netns_fd, const std::vector<Ip>& sources) {
   std::lock_guard lock(mutex_);
-  probes_.set_netns(-1);
+  probes_.set_netns(-1, {});
   probe_netns_ = Fd(netns_fd < 0 ? -1 : ::fcntl(netns_fd, F_DUPFD_CLOEXEC, 3));
-  probes_.set_netns(probe_netns_.get());
+  probes_.set_netns(probe_netns_.get(), sources);
 }
 
 void ProcessRuntime::set_pod_ips(const std::string& uid, std::vector<Ip> ips) {

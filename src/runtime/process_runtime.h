@@ -27,7 +27,7 @@ class ProcessRuntime : public PodRuntime {
   Result<PodState> state(const std::string& uid) override;
   void poll(const std::function<void(const PodState&)>& changed) override;
   [[nodiscard]] int event_fd() const override { return epoll_.get(); }
-  void set_probe_netns(int netns_fd) override;
+  void set_probe_netns(int netns_fd, const std::vector<Ip>& sources) override;
   void set_pod_ips(const std::string& uid, std::vector<Ip> ips) override;
   Result<int> exec(const std::string& uid, const std::string& container,
                    const std::vector<std::string>& command, int in, int out, int err,
