@@ -166,6 +166,7 @@ Result<Clauses> source_clauses(const k8s::AuthorizationSource& source) {
   SP_CHECK_OK(add(out, Field::kPrincipal, "principals", source.principals));
   SP_CHECK_OK(add(out, Field::kNamespace, "namespaces", source.namespaces));
   SP_CHECK_OK(add(out, Field::kServiceAccount, "serviceAccounts", source.service_accounts));
+  SP_CHECK_OK(add(out, Field::kTrustDomain, "trustDomains", source.trust_domains));
   SP_CHECK_OK(add(out, Field::kSourceIp, "ipBlocks", source.ip_blocks));
   SP_CHECK_OK(add(out, Field::kRemoteIp, "remoteIpBlocks", source.remote_ip_blocks));
   SP_CHECK_OK(add(out, Field::kRequestPrincipal, "requestPrincipals", source.request_principals));

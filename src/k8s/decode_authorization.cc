@@ -32,10 +32,12 @@ AuthorizationSource decode_source(const Field& field) {
   out.request_principals = read("requestPrincipals", "notRequestPrincipals", ValueForm::kGlob);
   out.namespaces = read("namespaces", "notNamespaces", ValueForm::kAny);
   out.service_accounts = read("serviceAccounts", "notServiceAccounts", ValueForm::kServiceAccount);
+  out.trust_domains = read("trustDomains", "notTrustDomains", ValueForm::kTrustDomain);
   out.ip_blocks = read("ipBlocks", "notIpBlocks", ValueForm::kIpBlock);
   out.remote_ip_blocks = read("remoteIpBlocks", "notRemoteIpBlocks", ValueForm::kIpBlock);
   bool none = out.principals.empty() && out.request_principals.empty() && out.namespaces.empty() &&
-              out.service_accounts.empty() && out.ip_blocks.empty() && out.remote_ip_blocks.empty();
+              out.service_accounts.empty() && out.trust_domains.empty() && out.ip_blocks.empty() &&
+              out.remote_ip_blocks.empty();
   if (none && field.value().is_map())
     field.error("from.source is empty, expected at least one condition in it");
   if (!out.service_accounts.empty() && !(out.principals.empty() && out.namespaces.empty()))
@@ -69,7 +71,7 @@ AuthorizationCondition decode_when(const Field& field) {
 
 // CUSTOM is judged before tokens and identities are known.
 void check_custom_rule(const Field& rule) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kSources{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kSources{
       {{"principals", "From.Principals"},
        {"notPrincipals", "From.NotPrincipals"},
        {"requestPrincipals", "From.RequestPrincipals"},
@@ -77,7 +79,9 @@ void check_custom_rule(const Field& rule) {
        {"namespaces", "From.Namespaces"},
        {"notNamespaces", "From.NotNamespaces"},
        {"serviceAccounts", "From.ServiceAccounts"},
-       {"notServiceAccounts", "From.NotServiceAccounts"}}};
+       {"notServiceAccounts", "From.NotServiceAccounts"},
+       {"trustDomains", "From.TrustDomains"},
+       {"notTrustDomains", "From.NotTrustDomains"}}};
   constexpr std::string_view kText = " is currently not supported with CUSTOM action";
   for (const Field& from : rule["from"].items())
     for (const auto& [name, shown] : kSources)
@@ -85,8 +89,8 @@ void check_custom_rule(const Field& rule) {
         list.error_at_key(std::string(shown) + std::string(kText));
   for (const Field& when : rule["when"].items()) {
     Field key = when["key"];
-    for (std::string_view start :
-         {"source.namespace", "source.principal", "source.serviceAccount", "request.auth."})
+    for (std::string_view start : {"source.namespace", "source.principal", "source.serviceAccount",
+                                   "source.trustDomain", "request.auth."})
       if (key.text().starts_with(start)) key.error(key.text() + std::string(kText));
   }
 }
@@ -95,8 +99,8 @@ bool is_http_only(const AuthorizationRule& rule) {
   bool any = false;
   for (const AuthorizationSource& source : rule.from) {
     if (!source.principals.empty() || !source.namespaces.empty() ||
-        !source.service_accounts.empty() || !source.ip_blocks.empty() ||
-        !source.remote_ip_blocks.empty())
+        !source.service_accounts.empty() || !source.trust_domains.empty() ||
+        !source.ip_blocks.empty() || !source.remote_ip_blocks.empty())
       return false;
     any = true;
   }

@@ -39,7 +39,7 @@ TEST(DecodeIstio, AuthorizationPolicy) {
   rules:
   - from:
     - source: {principals: [p], notPrincipals: [np], requestPrincipals: [r], notRequestPrincipals: [nr], namespaces: [ns], notNamespaces: [nn], ipBlocks: [198.18.0.1], notIpBlocks: [198.18.0.2], remoteIpBlocks: [198.18.0.3], notRemoteIpBlocks: [198.18.0.4]}
-    - source: {serviceAccounts: [s], notServiceAccounts: [ns/a]}
+    - source: {serviceAccounts: [s], notServiceAccounts: [ns/a], trustDomains: [td], notTrustDomains: ["*.td"]}
     to:
     - operation: {hosts: [h], notHosts: [nh], ports: ["1"], notPorts: ["2"], methods: [m], notMethods: [nm], paths: [/p], notPaths: [/np]}
     when: [{key: "request.headers[x-tenant]", values: [v], notValues: [nv]}]
@@ -59,6 +59,7 @@ TEST(DecodeIstio, AuthorizationPolicy) {
   EXPECT_EQ(rule.from[0].ip_blocks, (V{{"198.18.0.1"}, {"198.18.0.2"}}));
   EXPECT_EQ(rule.from[0].remote_ip_blocks, (V{{"198.18.0.3"}, {"198.18.0.4"}}));
   EXPECT_EQ(rule.from[1].service_accounts, (V{{"s"}, {"ns/a"}}));
+  EXPECT_EQ(rule.from[1].trust_domains, (V{{"td"}, {"*.td"}}));
   ASSERT_EQ(rule.to.size(), 1u);
   EXPECT_EQ(rule.to[0].hosts, (V{{"h"}, {"nh"}}));
   EXPECT_EQ(rule.to[0].ports, (V{{"1"}, {"2"}}));
@@ -245,16 +246,17 @@ TEST(DecodeIstio, ConditionKeys) {
     EXPECT_TRUE(find_condition_key(http).problem.empty()) << http;
     EXPECT_TRUE(find_condition_key(http).http_only) << http;
   }
-  for (const char* plain : {"source.ip", "remote.ip", "source.namespace", "source.principal",
-                            "source.serviceAccount", "destination.ip", "destination.port",
-                            "connection.sni", "experimental.envoy.filters.a.b[c]"}) {
+  for (const char* plain :
+       {"source.ip", "remote.ip", "source.namespace", "source.principal", "source.serviceAccount",
+        "source.trustDomain", "destination.ip", "destination.port", "connection.sni",
+        "experimental.envoy.filters.a.b[c]"}) {
     EXPECT_TRUE(find_condition_key(plain).problem.empty()) << plain;
     EXPECT_FALSE(find_condition_key(plain).http_only) << plain;
   }
   for (const char* bad : {"", "x", "request.headers", "request.headers[a]b", "request.headers[[a]]",
                           "request.headers[a][b]", "request.auth.claims", "request.auth.claims[]",
                           "request.auth.claims[a]x[b]", "request.auth.claims[a][", "source.IP",
-                          "experimental.envoy.filters.[a", "source.trustDomain"})
+                          "experimental.envoy.filters.[a", "source.trustDomains"})
     EXPECT_FALSE(find_condition_key(bad).problem.empty()) << bad;
 }
 

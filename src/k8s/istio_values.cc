@@ -58,6 +58,17 @@ void check_port(const Field& item) {
     item.error("bad port (" + quoted(item.text()) + "), expected a number from 0 to 65535");
 }
 
+void check_trust_domain(const Field& item) {
+  std::string_view text = item.text();
+  if (text.find('/') != std::string_view::npos)
+    return item.error(quoted(text) + ": a trust domain has no \"/\"");
+  size_t star = text.find('*');
+  if (star == std::string_view::npos) return;
+  bool once = text.rfind('*') == star;
+  if (!once || (star != 0 && star + 1 != text.size()))
+    item.error(quoted(text) + ": only one \"*\" is allowed, at the beginning or at the end");
+}
+
 void check_service_account(const Field& item) {
   const std::string& text = item.text();
   if (text.size() > kMostServiceAccountBytes)
@@ -139,6 +150,9 @@ void check_istio_values(const Field& list, ValueForm form) {
       case ValueForm::kPort:
         check_port(item);
         break;
+      case ValueForm::kTrustDomain:
+        check_trust_domain(item);
+        break;
       case ValueForm::kServiceAccount:
         check_service_account(item);
         break;
@@ -157,6 +171,7 @@ ConditionKey find_condition_key(std::string_view key) {
                               Plain{"source.namespace", ValueForm::kAny, false},
                               Plain{"source.principal", ValueForm::kGlob, false},
                               Plain{"source.serviceAccount", ValueForm::kServiceAccount, false},
+                              Plain{"source.trustDomain", ValueForm::kTrustDomain, false},
                               Plain{"request.auth.principal", ValueForm::kGlob, true},
                               Plain{"request.auth.audiences", ValueForm::kGlob, true},
                               Plain{"request.auth.presenter", ValueForm::kGlob, true},
@@ -194,11 +209,12 @@ ConditionKey find_condition_key(std::string_view key) {
   if (key == "destination.name") return bad_key(key, "was replaced by the workload selector");
   if (key == "destination.user")
     return bad_key(key, "is no longer supported; use the workload selector");
-  return bad_key(key,
-                 "unknown attribute, expected one of source.ip, remote.ip, source.namespace, "
-                 "source.principal, source.serviceAccount, request.headers[NAME], "
-                 "request.auth.principal, request.auth.audiences, request.auth.presenter, "
-                 "request.auth.claims[NAME], destination.ip, destination.port, connection.sni");
+  return bad_key(
+      key,
+      "unknown attribute, expected one of source.ip, remote.ip, source.namespace, "
+      "source.principal, source.serviceAccount, source.trustDomain, request.headers[NAME], "
+      "request.auth.principal, request.auth.audiences, request.auth.presenter, "
+      "request.auth.claims[NAME], destination.ip, destination.port, connection.sni");
 }
 
 }  // namespace sallyport::k8s

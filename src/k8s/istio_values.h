@@ -15,6 +15,7 @@ enum class ValueForm : uint8_t {
   kPath,            // kGlob, or a template with {*} and {**}
   kIpBlock,         // an address or a CIDR
   kPort,            // 0 to 65535
+  kTrustDomain,     // kGlob without "/", with at most one "*"
   kServiceAccount,  // NAME or NAMESPACE/NAME, without wildcards
 };
 

@@ -124,9 +124,21 @@ class IstioParts {
     if (Field action = spec["action"]; action.text() == "CUSTOM")
       report(action, action.mark(), "action CUSTOM asks an external authorizer", kDenied);
     for (const Field& rule : spec["rules"].items())
-      for (const Field& when : rule["when"].items())
-        if (Field key = when["key"]; key.text().starts_with("experimental."))
-          report(key, key.mark(), quoted(key.text()) + " is metadata of Envoy's filters", kDenied);
+      for (const Field& when : rule["when"].items()) condition(when["key"], kDenied);
+  }
+
+  void condition(const Field& key, std::string_view then) const {
+    constexpr std::array<std::string_view, 3> kPseudo{
+        "request.headers[:method]", "request.headers[:path]", "request.headers[:authority]"};
+    if (key.text().starts_with("experimental."))
+      report(key, key.mark(), quoted(key.text()) + " is metadata of Envoy's filters", then);
+    else if (key.text().starts_with("request.headers[:") &&
+             std::find(kPseudo.begin(), kPseudo.end(), key.text()) == kPseudo.end())
+      report(key, key.mark(),
+             quoted(key.text()) +
+                 " is another pseudo-header than :method, :path "
+                 "and :authority",
+             then);
   }
 
   void tokens(const Field& rule) const {

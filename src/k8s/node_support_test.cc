@@ -179,7 +179,7 @@ spec:
   action: CUSTOM
   provider: {name: opa}
   rules:
-  - when: [{key: "experimental.envoy.filters.x[y]", values: [z]}]
+  - when: [{key: "experimental.envoy.filters.x[y]", values: [z]}, {key: "request.headers[:method]", values: [z]}, {key: "request.headers[:scheme]", values: [z]}]
 ---
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication
@@ -197,27 +197,30 @@ spec:
     outputClaimToHeaders: [{header: f, claim: g}]
 )";
   auto lines = unsupported(text);
-  ASSERT_EQ(lines.size(), 9u) << join(lines, "\n");
+  ASSERT_EQ(lines.size(), 10u) << join(lines, "\n");
   EXPECT_EQ(lines[0],
             "5:11: AuthorizationPolicy/default/a: spec.action: is refused: action CUSTOM asks an "
             "external authorizer, which this node does not support");
   EXPECT_TRUE(lines[1].starts_with(
       "8:18: AuthorizationPolicy/default/a: spec.rules[0].when[0].key: is refused: "))
       << lines[1];
-  EXPECT_TRUE(lines[2].starts_with(
+  EXPECT_TRUE(lines[3].starts_with(
       "15:5: RequestAuthentication/default/r: spec.jwtRules[0].jwks: is refused: is missing"))
+      << lines[3];
+  EXPECT_TRUE(lines[2].starts_with(
+      "8:121: AuthorizationPolicy/default/a: spec.rules[0].when[2].key: is refused: "))
       << lines[2];
   const std::string rule = "RequestAuthentication/default/r: spec.jwtRules[";
-  EXPECT_TRUE(lines[3].starts_with("17:5: " + rule + "1].jwksUri: is refused: ")) << lines[3];
-  EXPECT_TRUE(lines[4].starts_with("19:5: " + rule + "2].jwks_uri: is refused: ")) << lines[4];
-  EXPECT_TRUE(lines[5].starts_with("20:5: " + rule + "2].fromCookies: is refused: ")) << lines[5];
-  EXPECT_TRUE(lines[6].starts_with("21:5: " + rule + "2].fromParams: is refused: ")) << lines[6];
-  EXPECT_TRUE(lines[7].starts_with("22:5: " + rule + "2].outputPayloadToHeader: is refused: "))
-      << lines[7];
-  EXPECT_TRUE(lines[8].starts_with("23:5: " + rule + "2].outputClaimToHeaders: is refused: "))
+  EXPECT_TRUE(lines[4].starts_with("17:5: " + rule + "1].jwksUri: is refused: ")) << lines[4];
+  EXPECT_TRUE(lines[5].starts_with("19:5: " + rule + "2].jwks_uri: is refused: ")) << lines[5];
+  EXPECT_TRUE(lines[6].starts_with("20:5: " + rule + "2].fromCookies: is refused: ")) << lines[6];
+  EXPECT_TRUE(lines[7].starts_with("21:5: " + rule + "2].fromParams: is refused: ")) << lines[7];
+  EXPECT_TRUE(lines[8].starts_with("22:5: " + rule + "2].outputPayloadToHeader: is refused: "))
       << lines[8];
+  EXPECT_TRUE(lines[9].starts_with("23:5: " + rule + "2].outputClaimToHeaders: is refused: "))
+      << lines[9];
   lines = unsupported(text, true);
-  ASSERT_EQ(lines.size(), 9u);
+  ASSERT_EQ(lines.size(), 10u);
   EXPECT_EQ(lines[0],
             "5:11: AuthorizationPolicy/default/a: spec.action: warning: action CUSTOM asks an "
             "external authorizer, which this node does not support; the workloads that this policy "

@@ -351,6 +351,7 @@ struct AuthorizationSource {
   MatchValues request_principals;
   MatchValues namespaces;
   MatchValues service_accounts;
+  MatchValues trust_domains;     // extended channel
   MatchValues ip_blocks;         // addresses or CIDRs
   MatchValues remote_ip_blocks;  // likewise
 };

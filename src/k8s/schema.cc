@@ -11,8 +11,9 @@ struct Index {
   std::map<std::string_view, const TypeSchema*> by_name;
 
   Index() {
-    for (auto group : {meta_types(), pod_types(), container_types(), volume_types(),
-                       scheduling_types(), workload_types(), service_types(), policy_types(), istio_types()})
+    for (auto group :
+         {meta_types(), pod_types(), container_types(), volume_types(), scheduling_types(),
+          workload_types(), service_types(), policy_types(), istio_types()})
       for (const TypeSchema& type : group) {
         types.push_back(&type);
         by_name.emplace(type.name, &type);

@@ -1,4 +1,5 @@
-// Istio's security API (security.istio.io/v1 and v1beta1, one schema; the stable channel).
+// Istio's security API (security.istio.io/v1 and v1beta1, one schema; the stable channel and the
+// trust domains of the extended one).
 #include "k8s/schema.h"
 
 namespace sallyport::k8s {
@@ -30,10 +31,12 @@ constexpr FieldSchema kAuthorizationSource[] = {
     {"notRemoteIpBlocks", "[]string"},
     {"notRequestPrincipals", "[]string"},
     {"notServiceAccounts", "[]string"},
+    {"notTrustDomains", "[]string"},
     {"principals", "[]string"},
     {"remoteIpBlocks", "[]string"},
     {"requestPrincipals", "[]string"},
     {"serviceAccounts", "[]string"},
+    {"trustDomains", "[]string"},
 };
 constexpr FieldSchema kAuthorizationTo[] = {{"operation", "AuthorizationOperation"}};
 constexpr FieldSchema kAuthorizationOperation[] = {
