@@ -313,6 +313,40 @@ TEST_P(KernelTls, ATakeoverKeepsStatesAndNames) {
   EXPECT_EQ(receive(tls.server, 1, 3000), "y");
 }
 
+// Probes come from the node itself and pass no FORWARD; their answers pass LOCAL_IN.
+TEST_P(KernelTls, TheNodeProbesInPlaintextAllTheSame) {
+  auto links = net::Netlink::open(lab.node.get());
+  ASSERT_TRUE(links);
+  const Ip source = ip(GetParam() ? "fe80::5a11:7" : "169.254.7.1");
+  ASSERT_TRUE(links->add_address(lab.pods[1].ifindex, source, GetParam() ? 64 : 32));
+  demand();
+  const Fd listener = listen(8080);
+  auto fd = net::socket_in(lab.node.get(), GetParam() ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+  ASSERT_TRUE(fd);
+  At from(source, 0);
+  if (GetParam())
+    reinterpret_cast<sockaddr_in6*>(&from.storage)->sin6_scope_id =
+        static_cast<uint32_t>(lab.pods[1].ifindex);
+  ASSERT_EQ(::bind(fd->get(), from.get(), from.size), 0) << std::strerror(errno);
+  const timeval limit{3, 0};
+  ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+  const At at(server_ip(), 8080);
+  ASSERT_EQ(::connect(fd->get(), at.get(), at.size), 0) << std::strerror(errno);
+  const Fd server = accepted(listener);
+  ASSERT_TRUE(server);
+  send_all(*fd, kPlain);
+  EXPECT_EQ(receive(server, kPlain.size(), 3000), kPlain);
+  send_all(server, "HTTP/1.1 200 OK\r\n");
+  EXPECT_EQ(receive(*fd, 17, 3000), "HTTP/1.1 200 OK\r\n");
+  EXPECT_TRUE(refusals().empty());
+  // Nothing arrives from a pod that claims to be the node's probe: the kernel takes no packet with
+  // an address of its own as the source, and where it had none, the gate would drop it.
+  Udp spoofed(lab.pods[1].netns.get(), server_ip(), 5353);
+  send_raw(lab.pods[0].netns.get(), server_ip(), udp_packet(source, 5000, server_ip(), 5353),
+           "eth0");
+  EXPECT_FALSE(spoofed.receive(300));
+}
+
 TEST_P(KernelTls, ARefusedDemandLeavesTheGenerationInForce) {
   demand();
   const auto refused = gate->publish(nobody_isolated(lab).get(), lab.ports(), {{2, 0, true, ""}});
