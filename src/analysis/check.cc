@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "analysis/mesh_lints.h"
 #include "codec/json.h"
+#include "k8s/mesh_settings.h"
 
 namespace sallyport::analysis {
 namespace {
@@ -31,6 +33,9 @@ CheckReport check(const std::string& path) {
                                   "only the metadata of this kind was checked (" +
                                       object.api_version + " " + object.kind + ")"});
   }
+  k8s::mesh_settings(manifest.objects, report.diagnostics);
+  std::vector<k8s::Diagnostic> lints = mesh_lints(manifest.objects);
+  report.diagnostics.insert(report.diagnostics.end(), lints.begin(), lints.end());
   return report;
 }
 

@@ -16,7 +16,8 @@ struct CheckReport {
 };
 
 // A file or a directory, as k8s::load_manifest reads it. Kinds of which only the metadata could be
-// checked are named in warnings.
+// checked are named in warnings; so are fields of the mesh's settings that are not read, and mesh
+// policies that do otherwise than they look (mesh_lints.h).
 CheckReport check(const std::string& path);
 
 // One line per diagnostic: "file:line:column: kind/name: field.path: message". Nothing where there

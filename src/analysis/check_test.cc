@@ -74,5 +74,35 @@ TEST_F(Check, WhatTheNodeRefusesIsStillValid) {
             std::string::npos);
 }
 
+TEST_F(Check, MeshSettingsAndLintsAreNamed) {
+  std::string file = write("a.yaml",
+                           "apiVersion: v1\nkind: ConfigMap\n"
+                           "metadata: {name: istio, namespace: istio-system}\n"
+                           "data: {mesh: \"enableTracing: true\"}\n---\n"
+                           "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+                           "metadata: {name: a}\n"
+                           "spec: {rules: [{to: [{operation: {notPaths: [/a]}}]}]}\n");
+  CheckReport report = check(file);
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(check_text(report),
+            file +
+                ":4:14: ConfigMap/istio-system/istio: data.mesh: warning: fields that are not read "
+                "and have no effect: enableTracing\n" +
+                file +
+                ":9:45: AuthorizationPolicy/default/a: spec.rules[0].to[0].operation.notPaths: "
+                "warning: allows everything that is not named; better name what is allowed\n");
+}
+
+TEST_F(Check, WhatUpRefusesOfIstiosKindsIsStillValid) {
+  CheckReport report = check(
+      write("a.yaml",
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n"
+            "spec: {action: CUSTOM, provider: {name: opa}, rules: [{}]}\n---\n"
+            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: a}\n"
+            "spec: {jwtRules: [{issuer: a, jwksUri: \"https://a\", fromParams: [t]}]}\n"));
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(report.objects, 2u);
+}
+
 }  // namespace
 }  // namespace sallyport::analysis
