@@ -361,9 +361,32 @@ class Linter {
   std::vector<Diagnostic> out_;
 };
 
+bool has_mesh_annotation(const std::map<std::string, std::string>& annotations) {
+  return std::any_of(annotations.begin(), annotations.end(), [](const auto& annotation) {
+    return annotation.first.starts_with("traffic.sidecar.istio.io/") ||
+           annotation.first.starts_with("sallyport.dev/");
+  });
+}
+
+bool concerns_the_mesh(const k8s::AnyObject& any) {
+  if (const auto* deployment = std::get_if<k8s::Deployment>(&any))
+    return has_mesh_annotation(deployment->pod.annotations);
+  if (const auto* set = std::get_if<k8s::StatefulSet>(&any))
+    return has_mesh_annotation(set->pod.annotations);
+  if (const auto* job = std::get_if<k8s::Job>(&any))
+    return has_mesh_annotation(job->pod.annotations);
+  if (const auto* pod = std::get_if<k8s::Pod>(&any))
+    return has_mesh_annotation(pod->meta.annotations);
+  return std::holds_alternative<AuthorizationPolicy>(any) ||
+         std::holds_alternative<k8s::PeerAuthentication>(any) ||
+         std::holds_alternative<k8s::RequestAuthentication>(any);
+}
+
 }  // namespace
 
 std::vector<Diagnostic> mesh_lints(const std::vector<k8s::AnyObject>& objects) {
+  // A node asks at every change, and a world costs more than nothing.
+  if (std::none_of(objects.begin(), objects.end(), concerns_the_mesh)) return {};
   return Linter(objects).run(objects);
 }
 

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "analysis/mesh_lints.h"
 #include "k8s/node_support.h"
 #include "node/cluster_ips.h"
 #include "standalone/builtin.h"
@@ -78,6 +79,8 @@ std::expected<AcceptedManifests, std::vector<Diagnostic>> accept_manifests(
   if (!errors.empty()) return std::unexpected(std::move(errors));
 
   accepted.objects = std::move(manifest.objects);
+  for (Diagnostic& lint : analysis::mesh_lints(accepted.objects))
+    accepted.warnings.push_back(std::move(lint));
   add_builtin(accepted.objects, ranges);
   auto pods = workload::expand(accepted.objects);
   if (!pods) {
