@@ -3,6 +3,7 @@
 // AuthorizationPolicy with an identity and paths.
 //
 //   gate2_node --binary PATH --client NETNS IP --server NETNS IP --folder DIR [--access-log]
+//             [--any-request]
 //
 // Prints {"client":PID,"server":PID,"mark":N} when both are ready (the mark passes the client's
 // interception), writes caller.pem, caller.key, called.pem, called.key and ca.pem into the folder,
@@ -106,6 +107,7 @@ struct Options {
   std::string binary, folder;
   std::string netns[2], ip[2];  // client, server
   bool access_log = false;
+  bool any_request = false;  // no AuthorizationPolicy: for conformance tests
 };
 
 Options read_options(int argc, char** argv) {
@@ -124,6 +126,8 @@ Options read_options(int argc, char** argv) {
       const size_t side = name == "--server";
       out.netns[side] = next();
       out.ip[side] = next();
+    } else if (name == "--any-request") {
+      out.any_request = true;
     } else if (name == "--access-log") {
       out.access_log = true;
     } else {
@@ -149,6 +153,7 @@ world::World make_world(const Options& options) {
   const k8s::Manifest manifest = k8s::parse_manifest(text, "bench.yaml");
   if (!manifest.ok()) die(manifest.diagnostics.front().to_string());
   world::World out = world::from_objects(manifest.objects);
+  if (options.any_request) out.authorization_policies.clear();
   if (options.access_log) out.mesh.access_log_file = "/dev/stdout";
   return out;
 }
