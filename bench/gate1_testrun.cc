@@ -83,25 +83,54 @@ void measure(uint32_t policies) {
     const char* family = v6 ? "IPv6" : "IPv4";
     const Ip a = ip(v6 ? "fd00:18::1" : "198.18.0.1"), b = ip(v6 ? "fd00:18::2" : "198.18.0.2");
     must(run.set_arrival({11, 12, v6 ? Family::kV6 : Family::kV4, false, false}));
+    const Arrival there{11, 12, v6 ? Family::kV6 : Family::kV4, false, false};
+    const Arrival back{12, 11, v6 ? Family::kV6 : Family::kV4, false, false};
+    const auto from = [&](uint16_t port, uint8_t flags, uint32_t sequence, const Bytes& data) {
+      return tcp_segment(a, port, b, 8080, {flags, sequence, 1001, data, {}, 0});
+    };
+    const auto to = [&](uint16_t port, uint8_t flags, uint32_t sequence, const Bytes& data) {
+      return tcp_segment(b, 8080, a, port, {flags, sequence, 101, data, {}, 0});
+    };
+    const Bytes hello = {0x16, 3, 1, 0, 100, 1}, answer = {0x16, 3, 3, 0, 100, 2};
+    const Bytes data(1000, 'd');
     constexpr uint16_t kConnections = 4000;
-    std::vector<uint32_t> fresh, stale, established, denied, repeated;
+    std::vector<uint32_t> fresh, begun, stale, established, with_data, plain, denied, repeated;
+    for (uint16_t port = 1; port <= kConnections; ++port)
+      fresh.push_back(timed(run, from(port, kSyn, 100, {}), 1, true, "allow-new"));
+    must(run.set_arrival(back));
+    for (uint16_t port = 1; port <= kConnections; ++port)
+      timed(run, to(port, kSyn | kAck, 1000, {}), 1, true, "SYN-ACK");
+    must(run.set_arrival(there));
+    // Ports below 2000 begin as TLS, the others do not.
     for (uint16_t port = 1; port <= kConnections; ++port) {
-      fresh.push_back(timed(run, tcp_packet(a, port, b, 8080, kSyn), 1, true, "allow-new"));
-      timed(run, tcp_packet(a, port, b, 8080, kAck), 1, true, "established");
+      timed(run, from(port, kAck, 101, {}), 1, true, "established");
+      begun.push_back(
+          timed(run, from(port, kAck, 101, port < 2000 ? hello : data), 1, true, "first payload"));
     }
+    must(run.set_arrival(back));
+    for (uint16_t port = 1; port <= kConnections; ++port)
+      timed(run, to(port, kAck, 1001, answer), 1, true, "answer");
+    must(run.set_arrival(there));
     must(run.bump());
     for (uint16_t port = 1; port <= kConnections; ++port)
-      stale.push_back(timed(run, tcp_packet(a, port, b, 8080, kAck), 1, true, "stale generation"));
-    for (uint16_t port = 1; port <= 20; ++port)
-      established.push_back(
-          timed(run, tcp_packet(a, port, b, 8080, kAck), 200'000, true, "established"));
+      stale.push_back(timed(run, from(port, kAck, 107, {}), 1, true, "stale generation"));
+    for (uint16_t port = 1; port <= 20; ++port) {
+      const auto plain_port = static_cast<uint16_t>(port + 2000);
+      established.push_back(timed(run, from(port, kAck, 107, {}), 200'000, true, "established"));
+      with_data.push_back(timed(run, from(port, kAck, 107, data), 200'000, true, "TLS, data"));
+      plain.push_back(
+          timed(run, from(plain_port, kAck, 2000, data), 200'000, true, "no TLS, data"));
+    }
     for (uint16_t port = 1; port <= kConnections; ++port)
       denied.push_back(timed(run, tcp_packet(a, port, b, 22, kSyn), 1, false, "deny"));
     for (uint16_t port = 1; port <= 20; ++port)
       repeated.push_back(
           timed(run, tcp_packet(a, port, b, 22, kSyn), 100'000, false, "deny, repeated"));
     print("allow-new", family, fresh);
+    print("first payload", family, begun);
     print("established", family, established);
+    print("established TLS, data", family, with_data);
+    print("established else, data", family, plain);
     print("stale generation", family, stale);
     print("deny, first of its tuple", family, denied);
     print("deny, repeated", family, repeated);
