@@ -162,10 +162,6 @@ void Server::receive_end(Monotonic) {
     case In::kHead:
       finish();
       return;
-    case In::kDone:
-      // A client may close its side and still read the answer.
-      close_after_ = true;
-      return;
     case In::kTunnel:
       in_ = In::kDone;
       close_after_ = true;
@@ -174,6 +170,9 @@ void Server::receive_end(Monotonic) {
         events->on_data({}, true);
       }
       return;
+    case In::kDone:
+      // Whoever ends its side while it waits for an answer has gone away, as far as anybody can tell:
+      // what is being computed for it should stop. Envoy and nginx read it the same way.
     case In::kUpgrade:
     case In::kBody:
       if (in_ == In::kBody) context_.counters.add(Counter::kBodyShort);

@@ -30,17 +30,23 @@ http::ClientStream* HttpUpstream::start(const http::RequestHead& head, bool end,
   written_at_start_ = stream_->bytes_out();
   http::ClientStream* stream = codec_->start(head, end, events);
   if (stream != nullptr) measured_ = measured;
+  used_ = true;
   return stream;
 }
 
 bool HttpUpstream::usable() {
   if (dead_ || !stream_ || !codec_->can_start()) return false;
-  return codec_->active() != 0 || !stream_->stale();
+  // Just opened, or just read from: there is nothing to look for, and the stream is in the middle
+  // of its read.
+  if (codec_->active() != 0 || !used_ || reading_) return true;
+  return !stream_->stale();
 }
 
 void HttpUpstream::on_data(Bytes bytes) {
   if (dead_) return;
+  reading_ = true;
   input_.feed(*codec_, bytes, worker_.loop().now());
+  reading_ = false;
   settle();
 }
 

@@ -71,7 +71,7 @@ class HttpUpstream final : public PooledConnection,
   Monotonic deadline_at_ = http::kNever;
   FirstWrite* measured_ = nullptr;
   uint64_t written_at_start_ = 0;  // HTTP/1: the stream's bytes_out() when the request began
-  bool dead_ = false, capacity_ = false;
+  bool dead_ = false, capacity_ = false, used_ = false, reading_ = false;
 };
 
 }  // namespace sallyport::proxy
