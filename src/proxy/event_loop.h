@@ -72,6 +72,15 @@ class EventLoop {
   // Before the descriptor is closed. No event of this turn reaches the handler any more.
   void remove(int fd, IoHandler& handler);
 
+  // True where the last wait asked the kernel about everything and no event of its answer is left
+  // for the handler: what happened to its descriptor before that wait is known.
+  [[nodiscard]] bool heard(const IoHandler& handler) const {
+    if (batch_size_ == kBatch) return false;
+    for (int i = batch_next_; i < batch_size_; ++i)
+      if (batch_[static_cast<size_t>(i)].data.ptr == &handler) return false;
+    return true;
+  }
+
   [[nodiscard]] Monotonic now() const { return now_; }  // of the last wait
   [[nodiscard]] Monotonic fresh_now() const { return clock_.now(); }
   [[nodiscard]] WallTime wall() const { return clock_.wall(); }

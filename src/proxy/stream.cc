@@ -224,6 +224,12 @@ void Stream::start_tls(bssl::UniquePtr<SSL> ssl, Bytes first) {
 // With edges a read that fills less than its buffer has emptied the socket; after a FIN or an error
 // one goes on until the kernel says so.
 void Stream::read_some(bool until_empty) {
+  reading_ = true;
+  read_on(until_empty);
+  reading_ = false;
+}
+
+void Stream::read_on(bool until_empty) {
   for (int i = 0; i < kReadsPerTurn; ++i) {
     const size_t kept = part_.size();
     if (kept != 0) std::memcpy(context_.in.data(), part_.data(), kept);
@@ -455,7 +461,10 @@ void Stream::on_timer() {
 }
 
 bool Stream::stale() {
-  if (phase_ != Phase::kOpen || ended_ || readable_ || hung_up_) return true;
+  if (phase_ != Phase::kOpen || ended_ || hung_up_) return true;
+  if (reading_) return false;  // what was there has just been read
+  if (readable_) return true;
+  if (context_.loop.heard(*this)) return false;
   char byte = 0;
   const ssize_t n = ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);

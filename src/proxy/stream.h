@@ -115,8 +115,8 @@ class Stream final : public Retired, private IoHandler, private TurnWork {
 
   [[nodiscard]] bool open() const { return phase_ == Phase::kOpen; }
   [[nodiscard]] bool ended() const { return ended_; }  // the peer sends no more
-  // Asks the kernel whether bytes, an end or an error wait unread: an idle connection of a pool
-  // must not be used then.
+  // Whether bytes, an end or an error wait unread: an idle connection of a pool must not be used
+  // then. The loop has just asked the kernel; where it may not know, this asks again.
   [[nodiscard]] bool stale();
 
   // Null for plain TCP and before the handshake's end.
@@ -144,6 +144,7 @@ class Stream final : public Retired, private IoHandler, private TurnWork {
   void on_turn() override;
   void connected();
   void read_some(bool until_empty);
+  void read_on(bool until_empty);
   bool take(size_t size);  // what the scratch buffer holds; false: stop
   bool open_records(std::span<uint8_t> bytes);
   void handshake(Bytes input);
@@ -167,6 +168,7 @@ class Stream final : public Retired, private IoHandler, private TurnWork {
   bool finish_ = false, finished_ = false;
   bool blocked_ = false;  // the kernel takes no more: wait for EPOLLOUT
   bool lingering_ = false;
+  bool reading_ = false;  // inside read_some()
   uint64_t bytes_in_ = 0, bytes_out_ = 0, stall_mark_ = 0;
   Monotonic read_at_;
   ByteBuffer out_;     // payload to send
