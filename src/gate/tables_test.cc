@@ -138,6 +138,60 @@ TEST(Tables, WhatContradictsItselfIsRefused) {
   EXPECT_TRUE(refused([](policy::Compiled&, Ports&, GateConfig& c) { c.max_endpoints = 0; }));
 }
 
+TEST(Tables, DemandsOfTlsAreOfEndpointsThatThereAre) {
+  CompiledBuilder b;
+  b.endpoint(1, {ip("198.18.0.1")}, 0, 0);
+  b.endpoint(2, {ip("198.18.0.2"), ip("fd00:18::2")}, 0, 0);
+  b.endpoint(3, {ip("198.18.0.3")}, 0, 0);
+  TlsNames names;
+  const std::vector<EndpointPort> wired = {{1, 11}, {2, 12}, {3, 13}};
+  const auto build = [&](const std::vector<TlsDemand>& demands) {
+    return build_tables(b.get(), wired, ranges(), demands, names);
+  };
+  const auto tables = build({{2, 9000, false, ""},
+                             {2, 0, true, "inference/default"},
+                             {3, 8443, true, "a/b"},
+                             {1, 80, false, ""},
+                             {77, 0, true, "gone/with-its-pod"}});
+  ASSERT_TRUE(tables) << tables.error().message;
+  const uint32_t inference = names.id_of("inference/default"), ab = names.id_of("a/b");
+  using Row = std::pair<uint64_t, uint32_t>;
+  EXPECT_EQ(tables->tls, (std::vector<Row>{{1ULL << 32 | 80, 0},
+                                           {2ULL << 32, inference},
+                                           {2ULL << 32 | 9000, 0},
+                                           {3ULL << 32 | 8443, ab}}));
+  EXPECT_EQ(tables->tls_names,
+            (std::map<uint32_t, std::string>{{inference, "inference/default"}, {ab, "a/b"}}));
+  for (const auto& [address, endpoint] : tables->endpoints)
+    EXPECT_EQ(endpoint.tls, endpoint.id == 1 ? 0u : 1u) << endpoint.id;
+
+  for (const TlsDemand& wrong : {TlsDemand{0, 80, true, "a/b"}, TlsDemand{2, 80, true, ""},
+                                 TlsDemand{2, 80, true, std::string(320, 'x')}}) {
+    const auto refused = build({wrong});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kInvalid);
+  }
+  EXPECT_TRUE(build({{2, 80, true, std::string(319, 'x')}}));
+  const auto twice = build({{2, 80, true, "a/b"}, {2, 80, false, ""}});
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().message, "two demands of TLS for endpoint 2, port 80");
+}
+
+TEST(Tables, NamesKeepTheirNumbers) {
+  TlsNames names;
+  EXPECT_EQ(names.id_of("a/a"), 1u);
+  EXPECT_EQ(names.id_of("a/b"), 2u);
+  EXPECT_EQ(names.id_of("a/a"), 1u);
+  EXPECT_EQ(names.name_of(2), "a/b");
+  EXPECT_EQ(names.name_of(3), "");
+  names.keep({2});
+  EXPECT_EQ(names.name_of(1), "");
+  EXPECT_EQ(names.id_of("a/a"), 3u);  // no number is given twice
+  names.restore(9, "a/c");
+  EXPECT_EQ(names.id_of("a/c"), 9u);
+  EXPECT_EQ(names.id_of("a/d"), 10u);
+}
+
 TEST(Tables, OffersAreSortedAndSingle) {
   GateConfig config = ranges();
   config.node_ports = {{17, 53}, {6, 9090}, {17, 53}};

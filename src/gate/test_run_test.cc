@@ -112,6 +112,72 @@ TEST_F(TestRunTest, TheTwinAgreesOnRandomAndBrokenPackets) {
   EXPECT_LT(accepted, 3500);
 }
 
+TEST_F(TestRunTest, TheTwinAgreesOnHowConnectionsBegin) {
+  TlsNames names;
+  const auto demanding = build_tables(policy.get(), {{1, 11}, {2, 12}}, config,
+                                      {{2, 0, true, "a/b"}, {2, 8086, false, ""}}, names)
+                             .value();
+  Twin twin(1024, 1024);
+  std::mt19937_64 random(43);
+  const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+  int accepted = 0, packets = 0, states[4] = {};
+  for (int round = 0; round < 40; ++round) {
+    const Tables& now = round % 2 == 0 ? demanding : tables;
+    ASSERT_TRUE(run->publish(now));
+    twin.publish(now);
+    for (int i = 0; i < 150; ++i) {
+      const bool v6 = below(2) == 0, back = below(3) == 0;
+      const Ip a = ip(v6 ? "fd00:18::1" : "198.18.0.1"), b = ip(v6 ? "fd00:18::2" : "198.18.0.2");
+      const auto sport = static_cast<uint16_t>(4000 + below(3));
+      const auto dport = static_cast<uint16_t>(8085 + below(2));
+      static const Bytes contents[] = {
+          {},
+          {},
+          {0x16, 3, 1, 0, 9, 1, 1, 1, 1},
+          {0x16, 3, 3, 0, 9, 2, 1, 1, 1},
+          {0x15, 3, 3, 0, 2, 2, 40},
+          {'G', 'E', 'T', ' ', '/', ' '},
+          {0x16, 3, 1},
+      };
+      Segment s;
+      static constexpr uint8_t kFlags[] = {kSyn, kAck, kAck, kAck, kFin | kAck, kRst, kAck | kUrg};
+      s.flags = kFlags[below(below(4) == 0 ? 7 : 4)];
+      if (back && s.flags == kSyn) s.flags = below(8) == 0 ? kSyn : kSyn | kAck;
+      static constexpr uint32_t kSequences[] = {101, 101, 101, 100, 102, 107, 200};
+      const uint32_t base = back ? 900 : 0;
+      s.sequence = base + (s.flags & kSyn ? 100 : kSequences[below(7)]);
+      s.acknowledgement = back ? (below(6) == 0 ? 110 : 101) : 1001;
+      if (below(30) == 0) s.sequence += 5000;
+      s.payload = contents[below(7)];
+      if (below(4) == 0) s.tcp_options = {1, 1, 1, 1};
+      const Bytes packet =
+          back ? tcp_segment(b, dport, a, sport, s) : tcp_segment(a, sport, b, dport, s);
+      const Arrival arrival{back ? 12u : 11u, back ? 11u : 12u, v6 ? Family::kV6 : Family::kV4,
+                            false, false};
+      const auto expected = twin.decide(packet, arrival);
+      ASSERT_EQ(verdict(packet, arrival), expected.accept)
+          << "round " << round << ", packet " << i << ", back " << back << ", flags "
+          << int{s.flags} << ", sequence " << s.sequence << ", reason " << int{expected.reason};
+      accepted += expected.accept;
+      ++packets;
+    }
+    for (const auto& row : twin.connections()) ++states[static_cast<int>(row.flow.tls)];
+    if (round % 4 == 3) {  // begin anew
+      for (const bool v6 : {false, true})
+        for (uint16_t sport = 4000; sport < 4003; ++sport)
+          for (uint16_t dport = 8085; dport < 8087; ++dport) {
+            const Bytes reset = tcp_packet(ip(v6 ? "fd00:18::1" : "198.18.0.1"), sport,
+                                           ip(v6 ? "fd00:18::2" : "198.18.0.2"), dport, kRst);
+            const Arrival arrival{11, 12, v6 ? Family::kV6 : Family::kV4, false, false};
+            ASSERT_EQ(verdict(reset, arrival), twin.decide(reset, arrival).accept);
+          }
+    }
+  }
+  EXPECT_GT(accepted, packets / 20);
+  EXPECT_LT(accepted, packets * 19 / 20);
+  for (const int count : states) EXPECT_GT(count, 0);
+}
+
 }  // namespace
 
 }  // namespace sallyport::gate
