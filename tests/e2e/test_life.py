@@ -181,7 +181,8 @@ class Life(unittest.TestCase):
         for text, part in (
                 (BASE + "---\n" + POLICY.replace("ports:", "port:"), "port"),
                 (BASE + "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
-                 "metadata: {name: a, namespace: shop}\nspec: {}\n", "--allow-unenforced"),
+                 "metadata: {name: a, namespace: shop}\n"
+                 "spec: {action: CUSTOM, provider: {name: opa}, rules: [{}]}\n", "action CUSTOM"),
                 (BASE + "---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n"
                  "metadata: {name: a, namespace: shop}\nspec: {}\n", "--allow-unenforced"),
                 (BASE.replace("image: shell", "image: shell, securityContext: {privileged: true}"),

@@ -58,7 +58,34 @@ class Offline(unittest.TestCase):
         denied = answers[1]["network"]["ingress"]
         self.assertEqual((denied["policy"], denied["rule"], denied["isolatedBy"]),
                          ("shop/server-ingress", None, ["shop/server-ingress"]))
-        self.assertIsNone(answers[0]["mesh"])
+        # On manifests alone every pod counts as one of the mesh; UDP is no business of it.
+        self.assertEqual(answers[0]["mesh"], {"verdict": "allow", "policy": None, "rule": None,
+                                              "action": None, "reason": "no ALLOW policy"})
+        self.assertIsNone(answers[2]["mesh"])
+
+    def test_explain_asks_both_gates(self):
+        policy = """---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: server, namespace: shop}
+spec:
+  rules: [{to: [{operation: {methods: [GET], paths: [/open]}}]}]
+"""
+        path = self.world(WORLD + policy)
+        pair = ("explain", "shop/friend", "shop/server:8080", "--world", path)
+        done = cli(*pair, "--path", "//open?x", "--header", "a: b")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("mesh:    allowed by AuthorizationPolicy shop/server rule 0", done.stdout)
+        done = cli(*pair, "--path", "/admin")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertTrue(done.stdout.startswith("DENY"), done.stdout)
+        self.assertIn("nearest     shop/server rule 0: paths: wants /open, has /admin", done.stdout)
+        done = cli(*pair, "--path", "/x%2f..%2fopen")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertTrue(done.stdout.startswith("REJECT"), done.stdout)
+        self.assertEqual(cli(*pair, "--header", "nonsense").returncode, 2)
+        self.assertEqual(cli(*pair, "--jwt", "[]").returncode, 2)
+        self.assertEqual(cli(*pair, "--mtls", "maybe").returncode, 2)
 
     def test_explain_batch_tells_bad_queries_apart(self):
         text = '{"id":"x","from":{"pod":"no/body"},"to":{"pod":"shop/server"},"port":1,"protocol":"TCP"}\nnonsense\n'
