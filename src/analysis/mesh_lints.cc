@@ -22,6 +22,9 @@ using k8s::Diagnostic;
 struct Workload {
   world::Endpoint pod;
   const k8s::Object* object = nullptr;
+  // Found once, because many policies ask.
+  bool accepts_plaintext = false;                                    // at any port
+  std::vector<std::pair<uint16_t, mesh::AppProtocol>> opaque_ports;  // declared as such
 };
 
 Workload workload_of(const k8s::Object& object, const k8s::Labels& labels,
@@ -67,6 +70,18 @@ class Linter {
       : world_(world::from_objects(objects)), workloads_(workloads_of(objects)) {
     for (const k8s::AnyObject& any : objects)
       if (const auto* ns = std::get_if<k8s::Namespace>(&any)) namespaces_.insert(ns->meta.name);
+    for (Workload& workload : workloads_) {
+      workload.accepts_plaintext = accepts_plaintext(workload.pod);
+      for (uint16_t port : tcp_ports(workload)) {
+        const auto protocol = mesh::inbound_protocol(world_, workload.pod, port);
+        if (protocol == mesh::AppProtocol::kTcp || protocol == mesh::AppProtocol::kTls)
+          workload.opaque_ports.emplace_back(port, protocol);
+      }
+    }
+    for (const auto& policy : world_.authorization_policies)
+      for (size_t i = 0; i < policy->rules.size(); ++i)
+        for (const Condition& condition : conditions_of(*policy, i))
+          if (condition.subject == Subject::kToken) token_askers_.insert(policy->meta.ns);
   }
 
   std::vector<Diagnostic> run(const std::vector<k8s::AnyObject>& objects) {
@@ -153,17 +168,17 @@ class Linter {
          "both are meant together, take the \"-\" away");
   }
 
+  [[nodiscard]] bool accepts_plaintext(const world::Endpoint& pod) const {
+    const authz::PeerModes modes = authz::peer_modes(world_, pod);
+    auto lax = [](const authz::PortMode& mode) { return mode.mode != k8s::MutualTlsMode::kStrict; };
+    return lax(modes.base) || std::any_of(modes.ports.begin(), modes.ports.end(),
+                                          [&](const auto& port) { return lax(port.second); });
+  }
+
   // One that is not STRICT throughout; null where all are.
-  [[nodiscard]] const Workload* not_strict(const std::vector<const Workload*>& found) const {
-    for (const Workload* workload : found) {
-      const authz::PeerModes modes = authz::peer_modes(world_, workload->pod);
-      auto lax = [](const authz::PortMode& mode) {
-        return mode.mode != k8s::MutualTlsMode::kStrict;
-      };
-      bool any = lax(modes.base);
-      for (const auto& [port, mode] : modes.ports) any = any || lax(mode);
-      if (any) return workload;
-    }
+  [[nodiscard]] static const Workload* not_strict(const std::vector<const Workload*>& found) {
+    for (const Workload* workload : found)
+      if (workload->accepts_plaintext) return workload;
     return nullptr;
   }
 
@@ -255,9 +270,7 @@ class Linter {
       if (condition.http_only()) fields.push_back(condition.name);
     if (fields.empty() || policy.action == AuthorizationAction::kCustom) return;
     for (const Workload* workload : found) {
-      for (uint16_t port : tcp_ports(*workload)) {
-        const auto protocol = mesh::inbound_protocol(world_, workload->pod, port);
-        if (protocol != mesh::AppProtocol::kTcp && protocol != mesh::AppProtocol::kTls) continue;
+      for (const auto& [port, protocol] : workload->opaque_ports) {
         if (!covers(policy.rules[rule], port)) continue;
         const std::string place = "port " + std::to_string(port) + " of " + name_of(*workload) +
                                   " is declared as " + std::string(mesh::to_string(protocol));
@@ -334,14 +347,10 @@ class Linter {
     if (request.has_target_refs || request.rules.empty()) return;
     const std::vector<const Workload*> found = selected(request.meta.ns, request.selector);
     check_selector(request.selector, found);
-    for (const auto& policy : world_.authorization_policies)
-      for (size_t i = 0; i < policy->rules.size(); ++i)
-        for (const Condition& condition : conditions_of(*policy, i))
-          if (condition.subject == Subject::kToken &&
-              (policy->meta.ns == request.meta.ns ||
-               policy->meta.ns == world_.mesh.root_namespace ||
-               request.meta.ns == world_.mesh.root_namespace))
-            return;
+    const std::string& root = world_.mesh.root_namespace;
+    bool everywhere = request.meta.ns == root && !token_askers_.empty();
+    if (everywhere || token_askers_.contains(request.meta.ns) || token_askers_.contains(root))
+      return;
     warn(request.origin.mark, "",
          "a request without a token still passes: no AuthorizationPolicy asks for a request "
          "principal or a claim here");
@@ -357,6 +366,7 @@ class Linter {
   world::World world_;
   std::vector<Workload> workloads_;
   std::set<std::string> namespaces_;
+  std::set<std::string> token_askers_;  // namespaces whose policies ask for what tokens say
   const k8s::Object* object_ = nullptr;
   std::vector<Diagnostic> out_;
 };
