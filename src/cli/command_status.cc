@@ -77,6 +77,12 @@ void print_mesh(const Value& mesh) {
   if (mesh["accessLog"].is_string())
     std::cout << "access log   " << mesh["accessLog"].as_string() << "\n";
   std::cout << table.to_string();
+  for (const Value& pod : mesh["pods"].items()) {
+    std::string name = pod["namespace"].as_string() + "/" + pod["name"].as_string() + ": ";
+    print_list("warning      pod " + name, pod["warnings"]);
+    if (pod["problem"].is_string())
+      std::cout << "problem      pod " << name << pod["problem"].as_string() << "\n";
+  }
 }
 
 int status(const Args& args) {

@@ -88,6 +88,15 @@ constexpr std::array kAllowed{
     SYS_membarrier,
     SYS_rseq,
     SYS_prlimit64,
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    // A sanitizer asks by a pipe whether memory can be read, and calls it an invalid object where
+    // it gets none.
+    SYS_pipe2,
+#if defined(__x86_64__)
+    SYS_pipe,
+#endif
+#endif
 #if defined(__x86_64__)
     SYS_epoll_wait,
     SYS_poll,

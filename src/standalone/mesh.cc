@@ -24,15 +24,6 @@ void raise_descriptor_limit() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// The addresses from which the node probes pods.
-template <class Ranges>
-std::vector<Ip> probe_sources(const Ranges& ranges) {
-  if constexpr (requires { ranges.probe4; })
-    return {ranges.probe4, ranges.probe6};
-  else
-    return {ranges.node4, ranges.node6};
-}
-
 }  // namespace
 
 MeshControl::MeshControl(MeshOptions options, const RunPaths& paths, const node::Ranges& ranges,
@@ -83,7 +74,7 @@ Status MeshControl::start_fleet() {
 
 capture::Rules MeshControl::rules_for(const Member& member) const {
   capture::Rules rules;
-  rules.probe_sources = probe_sources(ranges_);
+  rules.probe_sources = {ranges_.probe4, ranges_.probe6};
   rules.exclude_inbound_ports = member.membership.exclude_inbound_ports;
   rules.exclude_outbound_ports = member.membership.exclude_outbound_ports;
   rules.exclude_outbound_ranges = member.membership.exclude_outbound_ranges;
@@ -118,7 +109,7 @@ void MeshControl::capture_pod(const Member& member, const PodRecord& record, Cap
   }
   pod.problem = made.error().message;
   if (pod.listeners || !pod.netns) return;  // the rules before are in force
-  if (auto denied = capture::deny(pod.netns->get(), probe_sources(ranges_)); !denied)
+  if (auto denied = capture::deny(pod.netns->get(), {ranges_.probe4, ranges_.probe6}); !denied)
     pod.problem += "; and it could not be cut off: " + denied.error().message;
   else
     pod.problem += "; it is cut off";
@@ -226,8 +217,6 @@ MeshControl::Applied MeshControl::apply(const world::World& world, const Pods& p
     fresh = fresh || record->stage == PodRecord::Stage::kPrepared;
     capture_pod(member, *record, pod);
     suspects_.erase(member.uid);
-    for (const std::string& problem : member.membership.problems)
-      out.problems.push_back("pod " + member.key + ": " + problem);
     if (!pod.problem.empty()) out.problems.push_back("pod " + member.key + ": " + pod.problem);
     if (!pod.listeners) {
       out.held_back.insert(member.key);

@@ -126,6 +126,7 @@ Value MeshControl::status(const world::World& world) {
     }
     if (auto udp = plain_udp_ports(pod, modes); !udp.empty())
       row.set("plaintextUdpPorts", number_list(udp));
+    if (!membership.problems.empty()) row.set("warnings", text_list(membership.problems));
     if (auto captured = pods_.find(pod.uid); captured == pods_.end())
       row.set("problem", "its interception is not in place");
     else if (!captured->second.problem.empty())

@@ -150,7 +150,9 @@ void exec(Node& node, const SessionPtr& session, const Value& request) {
   });
 }
 
-Result<Fd> dial(int netns, const Ip& ip, uint16_t port) {
+// `source4`: from where the node probes, which a pod's interception leaves alone; so a forwarded
+// port leads to the application whatever the mesh demands of others.
+Result<Fd> dial(int netns, const Ip& source4, const Ip& ip, uint16_t port) {
   bool v4 = ip.family() == Family::kV4;
   sockaddr_in a4{};
   sockaddr_in6 a6{};
@@ -162,6 +164,13 @@ Result<Fd> dial(int netns, const Ip& ip, uint16_t port) {
   std::copy(ip.bytes.begin(), ip.bytes.end(), a6.sin6_addr.s6_addr);
   SP_TRY(Fd fd, net::socket_in(netns, v4 ? AF_INET : AF_INET6,
                                SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (v4) {
+    sockaddr_in source{};
+    source.sin_family = AF_INET;
+    source.sin_addr.s_addr = htonl(source4.v4_host_order());
+    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&source), sizeof source) != 0)
+      return fail_errno("bind " + source4.to_string());
+  }
   const sockaddr* address =
       v4 ? reinterpret_cast<sockaddr*>(&a4) : reinterpret_cast<sockaddr*>(&a6);
   std::string where = ip.to_string() + " port " + std::to_string(port);
@@ -206,16 +215,17 @@ void port_forward(Node& node, const SessionPtr& session, const Value& request) {
   auto target = forward_target(node, request);
   if (!target) return session->fail(target.error().message);
   int netns = node.network().node_netns();
-  bool spawned = node.mailbox().spawn([&node, session, netns, target = *target]() mutable {
-    auto fd = std::make_shared<Result<Fd>>(dial(netns, target.first, target.second));
-    node.mailbox().post([session = std::move(session), fd] {
-      if (!*fd) return session->fail(fd->error().message);
-      std::vector<Fd> fds;
-      fds.push_back(std::move(**fd));
-      session->send_with_fds(Value::map(), std::move(fds));
-      session->finish(0);
-    });
-  });
+  bool spawned = node.mailbox().spawn(
+      [&node, session, netns, target = *target, source = node.network().ranges().probe4]() mutable {
+        auto fd = std::make_shared<Result<Fd>>(dial(netns, source, target.first, target.second));
+        node.mailbox().post([session = std::move(session), fd] {
+          if (!*fd) return session->fail(fd->error().message);
+          std::vector<Fd> fds;
+          fds.push_back(std::move(**fd));
+          session->send_with_fds(Value::map(), std::move(fds));
+          session->finish(0);
+        });
+      });
   if (!spawned) session->fail(kBusy);
 }
 

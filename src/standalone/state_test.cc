@@ -32,12 +32,17 @@ TEST_F(State, ComesBackAsItWas) {
   pod.ifindex = 44;
   pod.stopping = true;
   pod.prepared = true;
+  pod.captured = true;
   pod.references = {{"ConfigMap/c", "12ab"}, {"Secret/s", "34cd"}};
   state.pods.push_back(pod);
+  state.proxies = {{4711, 99}};
   ASSERT_TRUE(save_state(path_, state));
   auto back = load_state(path_);
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->manifest_dir, state.manifest_dir);
+  EXPECT_EQ(back->proxies, state.proxies);
+  ASSERT_EQ(back->pods.size(), 1U);
+  EXPECT_TRUE(back->pods[0].captured);
   EXPECT_EQ(back->next_endpoint_id, 17U);
   EXPECT_EQ(back->rules, state.rules);
   ASSERT_EQ(back->pods.size(), 1U);
