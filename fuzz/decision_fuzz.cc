@@ -45,7 +45,9 @@ Tables make_tables() {
   config.node_ranges = {cidr("198.19.0.0/17")};
   config.node_addresses = {ip("198.19.128.1"), ip("fd00:19:128::1")};
   config.node_ports = {{6, 9090}};
-  return build_tables(b.get(), {{1, 11}, {2, 12}, {3, 13}}, config).value();
+  TlsNames names;
+  const std::vector<TlsDemand> demands = {{2, 8081, true, "a/b"}, {1, 0, true, "a/c"}};
+  return build_tables(b.get(), {{1, 11}, {2, 12}, {3, 13}}, config, demands, names).value();
 }
 
 // The addresses as the header has them, read without the code under test.
