@@ -191,7 +191,8 @@ bool CompiledClause::any_of_request(const Subject& subject, const ValueSet& valu
     case Field::kMethod:
       return values.matches(request.method);
     case Field::kPath:
-      return values.matches(request.path);
+      return values.matches(request.path) ||
+             (wide && (subject.loose.too_long || values.matches(subject.loose.text)));
     case Field::kTarget:
       return values.matches(request.target.empty() ? request.path : request.target);
     case Field::kHeader: {

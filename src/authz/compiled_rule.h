@@ -2,6 +2,7 @@
 // compare allocates nothing.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <memory>
 #include <optional>
@@ -29,14 +30,22 @@ struct Subject {
   const RequestFacts* request;
   Peer peer;
   HostParts host;
+  LooseReading loose;  // of the path
 
   Subject(const ConnectionFacts& c, const RequestFacts* r) : connection(c), request(r) {
     if (!c.principal.empty()) peer = parse_peer(c.principal);
-    if (r != nullptr) host = split_host(r->host);
+    if (r == nullptr) return;
+    host = split_host(r->host);
+    loose = read_loosely(r->path, room_);
   }
+  Subject(const Subject&) = delete;
+  Subject& operator=(const Subject&) = delete;
   [[nodiscard]] const Ip& remote_ip() const {
     return request != nullptr ? request->remote_ip : connection.source_ip;
   }
+
+ private:
+  std::array<char, kLooseRoom> room_;  // not initialised: only written where a path is odd
 };
 
 // The spellings of a host that count where a rule restricts; visit(text) until one answers true.

@@ -5,6 +5,18 @@
 // Order: AUDIT (marks only), DENY (any match denies), ALLOW (none: allowed; else one must match).
 // On plain TCP the sidecar's behaviour holds: a rule of an ALLOW policy with an HTTP-only field is
 // dropped, the HTTP-only fields of a DENY or AUDIT rule are ignored and the rest kept.
+//
+// A request may say a thing in more than one way. What restricts (the values of a DENY or AUDIT
+// rule, the not-values of an ALLOW rule) matches where any way does; what allows (the others) only
+// where the plain one does, of several header fields of one name each one:
+//   hosts    as sent without regard to case; what restricts also without port and without one
+//            trailing dot
+//   headers  each field by itself; a comma divides nothing
+//   paths    the canonical path; what restricts also as a careless application may read it
+//            (patterns.h: escapes decoded, parameters dropped)
+// An identity is only a verified one: on plaintext no value of an identity's field matches, and so
+// every not-value holds. `cluster.local` names the mesh's own trust domain, in principals of five
+// parts. serviceAccounts and namespaces look at an identity of the form TD/ns/NS/sa/SA only.
 #pragma once
 
 #include <optional>

@@ -174,6 +174,31 @@ std::string canonical_path_value(std::string_view value) {
   return out;
 }
 
+LooseReading read_loosely(std::string_view path, std::span<char, kLooseRoom> room) {
+  bool odd = false;
+  for (size_t i = 0; i < path.size() && !odd; ++i)
+    odd = path[i] == '%' || path[i] == ';' || (path[i] == '/' && i > 0 && path[i - 1] == '/');
+  if (!odd) return {};
+  size_t size = 0;
+  bool parameters = false;
+  for (size_t i = 0; i < path.size(); ++i) {
+    char c = path[i];
+    const int high = c == '%' && i + 2 < path.size() ? hex_digit(path[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(path[i + 2]) : -1;
+    if (low >= 0) {
+      c = static_cast<char>(high << 4 | low);
+      i += 2;
+    }
+    if (c == '\\') c = '/';
+    if (c == '/') parameters = false;
+    if (c == ';') parameters = true;
+    if (parameters || (c == '/' && size > 0 && room[size - 1] == '/')) continue;
+    if (size == room.size()) return {{}, true};
+    room[size++] = c;
+  }
+  return {{room.data(), size}, false};
+}
+
 Peer parse_peer(std::string_view principal) {
   Peer out;
   const size_t slash = principal.find('/');

@@ -3,6 +3,7 @@
 // the text times the number of their parts).
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,17 @@ class PathTemplate {
 // with %2f, with an escape of an ordinary letter or with a letter beyond ASCII means the path that
 // it names. Where the mesh does not normalise paths, values stay as written.
 [[nodiscard]] std::string canonical_path_value(std::string_view value);
+
+// A path as a careless application may read it: every escape decoded, the parameters of each
+// segment
+// (";x") dropped, slashes merged. What restricts compares with this reading too, so that neither
+// "/admin;x" nor "/v1%3Aadmin" gets around a denial. Empty: it reads as it stands.
+struct LooseReading {
+  std::string_view text;  // in the caller's room, or empty
+  bool too_long = false;  // there was no room: what restricts counts it as a match
+};
+constexpr size_t kLooseRoom = 4096;
+[[nodiscard]] LooseReading read_loosely(std::string_view path, std::span<char, kLooseRoom> room);
 
 // The parts of a verified SPIFFE ID without scheme, "TD/ns/NS/sa/SA". Another form has only its
 // trust domain.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
 
 namespace sallyport::authz {
@@ -120,6 +121,25 @@ TEST(PathValue, IsSpelledAsCanonicalPathsAre) {
   EXPECT_EQ(canonical_path_value("/a%2*"), "/a%2*");
   EXPECT_EQ(canonical_path_value("/%252e"), "/%252e");
   EXPECT_EQ(canonical_path_value("/v1/{*}"), "/v1/{*}");
+}
+
+TEST(LooseReading, DecodesDropsParametersAndMerges) {
+  std::array<char, kLooseRoom> room;
+  auto read = [&](std::string_view path) { return std::string(read_loosely(path, room).text); };
+  EXPECT_EQ(read("/a/b"), "") << "reads as it stands";
+  EXPECT_EQ(read(""), "");
+  EXPECT_EQ(read("/a;x"), "/a");
+  EXPECT_EQ(read("/a;x=1;y/b;z"), "/a/b");
+  EXPECT_EQ(read("/;x/b"), "/b");
+  EXPECT_EQ(read("//a//b"), "/a/b");
+  EXPECT_EQ(read("/a%2Fb%5Cc"), "/a/b/c");
+  EXPECT_EQ(read("/a%3Bx%2Fb"), "/a/b");
+  EXPECT_EQ(read("/a%252F"), "/a%2F") << "once";
+  EXPECT_EQ(read("/a%"), "/a%");
+  EXPECT_EQ(read("/a%zz"), "/a%zz");
+  const std::string full = "/;" + std::string(9000, 'x') + "/" + std::string(kLooseRoom - 1, 'y');
+  EXPECT_EQ(read(full), "/" + std::string(kLooseRoom - 1, 'y'));
+  EXPECT_TRUE(read_loosely(full + "y", room).too_long);
 }
 
 TEST(Peer, OnlyTheFormOfServiceAccounts) {

@@ -1,6 +1,7 @@
 #include "authz/plain_match.h"
 
 #include <algorithm>
+#include <array>
 
 #include "authz/claims.h"
 #include "authz/patterns.h"
@@ -66,6 +67,7 @@ bool any_host(const Values& values, std::string_view host, bool wide) {
 }
 
 bool any_path(const PlainContext& context, const Values& values, std::string_view path) {
+  if (path.empty()) return false;
   const bool raw = context.world.mesh.path_normalization == k8s::PathNormalization::kNone;
   return std::any_of(values.begin(), values.end(), [&](const std::string& written) {
     const std::string value = raw ? written : canonical_path_value(written);
@@ -73,6 +75,16 @@ bool any_path(const PlainContext& context, const Values& values, std::string_vie
     auto parsed = PathTemplate::parse(value);
     return parsed && parsed->matches(path);
   });
+}
+
+// The path as it stands; for what restricts also as it may be read.
+bool any_path_reading(const PlainContext& context, const Values& values, bool wide) {
+  const std::string_view path = context.request->path;
+  if (any_path(context, values, path)) return true;
+  if (!wide) return false;
+  std::array<char, kLooseRoom> room;
+  const LooseReading loose = read_loosely(path, room);
+  return loose.too_long || any_path(context, values, loose.text);
 }
 
 std::vector<std::string_view> values_of(const RequestFacts& request, std::string_view header) {
@@ -115,7 +127,7 @@ bool any_of_request(const PlainContext& context, const Clause& clause, const Val
     case Field::kMethod:
       return any_glob(values, request.method);
     case Field::kPath:
-      return any_path(context, values, request.path);
+      return any_path_reading(context, values, wide);
     case Field::kTarget:
       return any_glob(values, request.target.empty() ? request.path : request.target);
     case Field::kHeader:

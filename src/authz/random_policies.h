@@ -56,7 +56,7 @@ class RandomPolicies {
     out->http = !one_in(4);
     RequestFacts& request = out->request;
     request.method = keep(pick({"GET", "POST", "PUT", "get", "P", ""}));
-    request.path = keep(path_fact());
+    request.path = keep(one_in(30) ? "/v1/%3A" + std::string(5000, 'x') : path_fact());
     request.target = one_in(2) ? "" : keep(std::string(request.path) + "?q=" + word());
     request.host = keep(host_fact());
     for (int n = between(0, 3); n > 0; --n)
@@ -136,9 +136,27 @@ class RandomPolicies {
   }
 
   std::string path_fact() {
-    return pick({"/", "/v1", "/v1/", "/v1/completions", "/v1/chat/completions", "/v1//completions",
-                 "/admin", "/admin/", "/admin/x", "/v1/m%2Fn", "/V1", "*", "/a/b/c/d", "",
-                 "/v1/x/completions"});
+    return pick({"/",
+                 "/v1",
+                 "/v1/",
+                 "/v1/completions",
+                 "/v1/chat/completions",
+                 "/v1//completions",
+                 "/admin",
+                 "/admin/",
+                 "/admin/x",
+                 "/v1/m%2Fn",
+                 "/V1",
+                 "*",
+                 "/a/b/c/d",
+                 "",
+                 "/v1/x/completions",
+                 "/admin;x",
+                 "/;/admin/x;y",
+                 "/v1%3Bx/completions",
+                 "/%61dmin",
+                 "/v1%2Fcompletions",
+                 "/v1/;a=b"});
   }
   std::string path_value() {
     if (one_in(3))

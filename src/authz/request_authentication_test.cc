@@ -151,6 +151,10 @@ TEST(Tokens, AWrongAudienceIsForbidden) {
   const auto two = compiled({policy({rule, second})});
   EXPECT_EQ(verify(*two, bearer(a.token(R"(,"aud":"other")"))).kind, Kind::kValid);
   EXPECT_EQ(verify(*two, bearer(a.token(R"(,"aud":"third")"))).status, 403);
+  // A rule with other keys of that issuer does not change the answer.
+  const k8s::JwtRule keys = Issuer(kIssuer).rule();
+  for (const auto& rules : {std::vector{rule, keys}, std::vector{keys, rule}})
+    EXPECT_EQ(verify(*compiled({policy(rules)}), bearer(a.token(R"(,"aud":"third")"))).status, 403);
 }
 
 TEST(Tokens, SeveralRulesShareAPlace) {

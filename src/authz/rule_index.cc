@@ -142,6 +142,7 @@ void RuleIndex::file(const Key& key, uint32_t id) {
       break;
     case Field::kPath:
       paths_.add(glob, id);
+      if (path_rules_.empty() || path_rules_.back() != id) path_rules_.push_back(id);
       break;
     default:
       hosts_.add(glob, id);

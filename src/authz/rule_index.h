@@ -45,6 +45,8 @@ class RuleIndex {
     if (subject.request == nullptr) return;
     find(methods_, subject.request->method, take);
     find(paths_, subject.request->path, take);
+    find(paths_, subject.loose.text, take);
+    if (subject.loose.too_long && !path_rules_.empty()) take(path_rules_);
     if (!hosts_.empty())
       any_host_spelling(subject, [&](const FoldedText& text) { return hosts_.find(text, take); });
   }
@@ -59,6 +61,7 @@ class RuleIndex {
   GlobMap principals_, namespaces_, accounts_, methods_, paths_, hosts_;
   CidrMap blocks_;
   std::map<uint16_t, GlobMap::Ids> ports_;
+  GlobMap::Ids path_rules_;  // all that are filed in paths_
   GlobMap::Ids rest_;
 };
 
