@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <openssl/digest.h>
 #include <openssl/err.h>
+#include <openssl/sha.h>
 
 #include "identity/test_pki.h"
 #include "identity/verified_chains.h"
@@ -19,6 +20,18 @@ using testing::kNow;
 using testing::leaf_spec;
 using testing::make;
 using testing::Spec;
+
+std::string sha256_of(const std::string& der) {
+  uint8_t digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const uint8_t*>(der.data()), der.size(), digest);
+  std::string text;
+  char two[3];
+  for (const uint8_t byte : digest) {
+    std::snprintf(two, sizeof two, "%02x", byte);
+    text += two;
+  }
+  return text;
+}
 
 class Trust : public ::testing::Test {
  protected:
@@ -60,6 +73,7 @@ TEST_F(Trust, AcceptsAGoodLeaf) {
   ASSERT_TRUE(peer.has_value()) << peer.error().message;
   EXPECT_EQ(peer->id.to_string(), "spiffe://cluster.local/ns/a/sa/b");
   EXPECT_EQ(peer->serial.size(), 26u);  // 100 bits
+  EXPECT_EQ(peer->sha256, sha256_of(leaf.der()));
   EXPECT_EQ(peer->not_before, at(kNow - 60));
   EXPECT_EQ(peer->not_after, at(kNow + 3600));
   EXPECT_EQ(peer->trusted_from, at(kNow - 60));

@@ -80,7 +80,11 @@ class Arena:
         self.cases.chmod(0o755)
         self.node = Node(name, {"world.yaml": MANIFEST}, "--expose", f"{PROGRAMS}:/opt/attack",
                          "--expose", f"{self.cases}:/opt/cases", *options)
-        self.node.start()
+        try:
+            self.node.start()
+        except BaseException:
+            self.stop()
+            raise
         self.pod_address = self.node.address("shop", "origin")
 
     def stop(self):
