@@ -145,13 +145,8 @@ void Worker::add_pod(const std::string& uid, std::vector<Fd> outbound, std::vect
       socklen_t size = sizeof raw;
       ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&raw), &size);
       const Family family = raw.ss_family == AF_INET6 ? Family::kV6 : Family::kV4;
-      auto acceptor = Acceptor::adopt(std::move(socket));
-      if (!acceptor) {
-        log_warn("proxy", "a listener of " + uid + ": " + acceptor.error().message);
-        continue;
-      }
       pod->listeners.push_back(
-          std::make_unique<Listener>(*this, *pod, std::move(*acceptor), direction, family));
+          std::make_unique<Listener>(*this, *pod, std::move(socket), direction, family));
     }
   };
   listen(outbound, Direction::kOutbound);
