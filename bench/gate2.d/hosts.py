@@ -38,9 +38,9 @@ class Hosts:
         return ["nsenter", f"--net=/run/netns/{self.names[who]}", *more, *map(str, command)]
 
     def start(self, who, command, part=None, **more):
-        log = open(self.folder / f"{pathlib.Path(str(command[0])).name}-{who}.out", "ab")
-        process = subprocess.Popen(self.inside(who, command, part), stdout=more.pop("stdout", log),
-                                   stderr=log, **more)
+        with open(self.folder / f"{pathlib.Path(str(command[0])).name}-{who}.out", "ab") as log:
+            process = subprocess.Popen(self.inside(who, command, part),
+                                       stdout=more.pop("stdout", log), stderr=log, **more)
         self.processes.append(process)
         return process
 
