@@ -53,7 +53,8 @@ class InboundEntry final : public Session, private StreamUser {
       worker().loop().arm(timer_, worker().limits().handshake_time);
     } else if (source && (protocol_ == AppProtocol::kTcp || protocol_ == AppProtocol::kTls)) {
       plain();
-    } else if (source && worker().learned().server_first(who_.destination, worker().loop().now())) {
+    } else if (source && !is_http(protocol_) &&
+               worker().learned().server_first(who_.destination, worker().loop().now())) {
       relay();
     } else {
       worker().loop().arm(timer_, worker().limits().sniff_time);
@@ -230,7 +231,9 @@ class InboundEntry final : public Session, private StreamUser {
         refuse_plaintext();
         return;
       }
-      if (first_.empty()) worker().learned().saw(who_.destination, false, worker().loop().now());
+      // A port that is declared HTTP is parsed, however long a client keeps silent.
+      if (first_.empty() && !is_http(protocol_))
+        worker().learned().saw(who_.destination, false, worker().loop().now());
       if (is_http(protocol_) && stage_ == Stage::kLook) {
         sniffing_ = false;  // HTTP clients speak first: TLS or not is still to be seen
         worker().loop().arm(timer_, worker().limits().idle_plain);
