@@ -45,7 +45,7 @@ std::string direction_text(std::string_view name, const Value& verdict) {
   return out;
 }
 
-// "STRICT by ..." and the like: who said it, on which evidence.
+// The request, the rule that decided, and what is known of the connection.
 std::string mesh_text(const Value& flow) {
   const Value& mesh = flow["mesh"];
   std::vector<std::string> parts;
@@ -61,7 +61,8 @@ std::string mesh_text(const Value& flow) {
     decided += " rule " + std::to_string(rule["rule"].as_int());
   else if (rule["policy"].is_string())
     decided += ": " + rule["reason"].as_string();
-  parts.push_back(decided);
+  // The source's proxy decides nothing but what gate 1 says.
+  if (rule["policy"].is_string() || !rule["reason"].as_string().empty()) parts.push_back(decided);
   if (mesh["audited"].as_bool()) parts.push_back("audited");
   if (mesh["peer"].is_string()) parts.push_back("peer " + mesh["peer"].as_string());
   const Value& tls = mesh["tls"];
