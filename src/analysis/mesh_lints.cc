@@ -147,7 +147,7 @@ class Linter {
       for (const Condition& condition : conditions) {
         identity(policy, condition, found);
         token(policy, condition);
-        host(condition);
+        host(policy, condition);
         negative(policy, condition);
         path(policy, condition);
       }
@@ -231,8 +231,10 @@ class Linter {
          "no RequestAuthentication checks tokens here, so that no request has what is compared");
   }
 
-  void host(const Condition& condition) {
-    if (condition.subject != Subject::kHost) return;
+  // What restricts meets a Host with any port; what allows does not.
+  void host(const AuthorizationPolicy& policy, const Condition& condition) {
+    bool allows = (policy.action == AuthorizationAction::kAllow) != condition.negative;
+    if (condition.subject != Subject::kHost || !allows) return;
     const auto& values = *condition.values;
     for (const std::string& value : values) {
       if (value.find_first_of("*:") != std::string::npos) continue;

@@ -134,6 +134,12 @@ TEST(MeshLints, HostsWithoutTheirPort) {
              "port; name \"a.example:*\" too");
 }
 
+TEST(MeshLints, HostsThatRestrictNeedNoPort) {
+  EXPECT_TRUE(lints({policy("{action: DENY, rules: [{to: [{operation: {hosts: [a.example], ports: "
+                            "[\"80\"]}}]}]}")})
+                  .empty());
+}
+
 TEST(MeshLints, TheWrongWayRound) {
   expect_one(lints({policy("{rules: [{to: [{operation: {notPaths: [/admin]}}]}]}")}),
              "spec.rules[0].to[0].operation.notPaths: allows everything that is not named");
