@@ -165,6 +165,9 @@ struct ServerOptions {
 };
 struct ClientOptions {
   bool keepalive_ping = false;  // HTTP/2 PING, between proxies
+  // Start upgrades before the peer's SETTINGS have said whether it takes them: of use to who only
+  // passes on a request that somebody else made.
+  bool early_extended_connect = false;
 };
 
 std::unique_ptr<Codec> make_h1_server(CodecContext context, ServerHost& host,

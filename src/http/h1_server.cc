@@ -171,8 +171,8 @@ void Server::receive_end(Monotonic) {
       }
       return;
     case In::kDone:
-      // Whoever ends its side while it waits for an answer has gone away, as far as anybody can tell:
-      // what is being computed for it should stop. Envoy and nginx read it the same way.
+      // Whoever ends its side while it waits for an answer has gone away, as far as anybody can
+      // tell: what is being computed for it should stop. Envoy and nginx read it the same way.
     case In::kUpgrade:
     case In::kBody:
       if (in_ == In::kBody) context_.counters.add(Counter::kBodyShort);

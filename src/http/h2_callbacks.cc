@@ -134,7 +134,7 @@ struct Callbacks {
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.on_ping_ack();
         break;
       case NGHTTP2_GOAWAY:
-        self.on_settings();
+        self.on_goaway();
         break;
       default:
         break;

@@ -70,12 +70,16 @@ class Client final : public ClientCodec, private Session {
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_ENHANCE_YOUR_CALM);
   }
   void on_stream_gone() override;
-  void on_settings() override { host_.on_capacity(); }
+  void on_settings() override {
+    settings_received_ = true;
+    host_.on_capacity();
+  }
+  void on_goaway() override { host_.on_capacity(); }
   void on_ping_ack() override { ping_sent_ = kNever; }
 
   ClientHost& host_;
   ClientOptions options_;
-  bool has_length_ = false, has_status_ = false;
+  bool has_length_ = false, has_status_ = false, settings_received_ = false;
   Monotonic next_ping_ = kNever, ping_sent_ = kNever;
 };
 
@@ -105,7 +109,8 @@ bool Client::can_start() const {
 ClientStream* Client::start(const RequestHead& head, bool end, ResponseEvents& events) {
   if (!can_start()) return nullptr;
   const bool tunnel = head.body == Body::kTunnel;
-  if (tunnel &&
+  const bool unknown = !settings_received_ && options_.early_extended_connect;
+  if (tunnel && !unknown &&
       nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) != 1)
     return nullptr;
   nv_clear();

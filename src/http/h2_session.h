@@ -85,6 +85,7 @@ class Session {
   virtual void on_too_large(StreamState& stream) = 0;
   virtual void on_stream_gone() {}
   virtual void on_settings() {}
+  virtual void on_goaway() {}
   virtual void on_ping_ack() {}
 
   // Reused streams come from here; `begin_stream` also puts it among the live ones.

@@ -220,7 +220,12 @@ TEST(Http2, WebSocketByExtendedConnect) {
   EXPECT_EQ(p.client_host.log.text(), "response 403\ndata no\nend\n");
   EXPECT_EQ(p.client->active() + p.server->active(), 0u);
 
-  Pair plain({.extended_connect = false});
+  Pair early({.extended_connect = true}, {.early_extended_connect = true});
+  EXPECT_NE(early.client_host.start(*early.client, head, false), nullptr);
+  early.run();
+  EXPECT_EQ(early.server_host.requests.size(), 1u);
+
+  Pair plain({.extended_connect = false}, {.early_extended_connect = true});
   plain.run();
   EXPECT_EQ(plain.client_host.start(*plain.client, head, false), nullptr);
 }

@@ -190,7 +190,7 @@ void ReportWriter::log(Exchange& e, Monotonic now) {
   }
   entry.upstream_cluster = cluster;
   const auto fill = [](const TlsFacts* tls, std::string_view& version, std::string_view& cipher,
-                       std::string& peer) {
+                       std::string_view& peer) {
     if (tls == nullptr) return;
     version = tls->version == 0x0304 ? "TLSv1.3" : "";
     switch (tls->cipher) {
@@ -206,13 +206,11 @@ void ReportWriter::log(Exchange& e, Monotonic now) {
       default:
         break;
     }
-    if (tls->peer) peer = tls->peer->id.to_string();
+    peer = tls->peer_spiffe;
   };
-  std::string down_peer, up_peer;
-  fill(session.tls(), entry.downstream_tls_version, entry.downstream_tls_cipher, down_peer);
-  fill(upstream_tls(e), entry.upstream_tls_version, entry.upstream_tls_cipher, up_peer);
-  entry.downstream_peer = down_peer;
-  entry.upstream_peer = up_peer;
+  fill(session.tls(), entry.downstream_tls_version, entry.downstream_tls_cipher,
+       entry.downstream_peer);
+  fill(upstream_tls(e), entry.upstream_tls_version, entry.upstream_tls_cipher, entry.upstream_peer);
   if (const TlsFacts* tls = session.tls()) {
     entry.server_name = tls->sni;
     if (tls->peer) entry.downstream_peer_serial = tls->peer->serial;

@@ -38,8 +38,8 @@ void HttpSession::start(StreamPtr stream, Bytes first) {
                                      : http::make_h1_server(context, *this, options);
   if (direction() == Direction::kInbound && !who_.principal.empty())
     if (const TlsFacts* facts = stream_->tls(); facts != nullptr && facts->peer)
-      client_cert_ = client_cert_header(pod().local->info->spiffe, facts->peer->sha256,
-                                        facts->peer->id.to_string());
+      client_cert_ =
+          client_cert_header(pod().local->info->spiffe, facts->peer->sha256, facts->peer_spiffe);
   worker().loop().arm(idle_, idle_time());
   stream_->resume();
   if (kind_ == HttpKind::kHttp2) output_pending();  // SETTINGS

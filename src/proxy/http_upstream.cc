@@ -19,7 +19,7 @@ HttpUpstream::HttpUpstream(Worker& worker, const Target& target, http::Version v
   stream_->set_user(*this);
   http::CodecContext context{worker.limits(), worker.counters(), worker.buffers(), stream_->out()};
   // Between proxies a peer can vanish with its network, without a FIN.
-  const http::ClientOptions options{.keepalive_ping = target.mtls};
+  const http::ClientOptions options{.keepalive_ping = target.mtls, .early_extended_connect = true};
   codec_ = version == http::Version::kHttp2 ? http::make_h2_client(context, *this, options)
                                             : http::make_h1_client(context, *this, options);
 }

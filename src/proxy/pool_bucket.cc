@@ -181,9 +181,11 @@ void PoolBucket::end() {
 }
 
 void PoolBucket::tend(Monotonic idle_before, WallTime now) {
-  const std::vector<PooledConnection*> all = all_;
-  for (PooledConnection* connection : all) {
-    if (connection->bucket_ != this) continue;
+  // Backwards, because those that go are taken out on the way; without a copy, because this runs
+  // every second.
+  for (size_t i = all_.size(); i-- > 0;) {
+    if (i >= all_.size()) continue;
+    PooledConnection* connection = all_[i];
     const bool idle = connection->active() == 0 && connection->idle_since_ < idle_before;
     if (!idle && now < connection->drain_at_) continue;
     left(*connection);

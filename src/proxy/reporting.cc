@@ -110,7 +110,7 @@ void put_tls(telemetry::FlowRecord& record, const TlsFacts* tls) {
   record.tls_version = tls->version;
   record.cipher = tls->cipher;
   record.group = tls->group;
-  if (tls->peer) put(record.peer, tls->peer->id.to_string());
+  put(record.peer, tls->peer_spiffe);
 }
 
 uint64_t wall_ns(WallTime time) {

@@ -75,6 +75,7 @@ struct TlsFacts {
   uint16_t version = 0, cipher = 0, group = 0;  // IANA numbers
   std::string alpn, sni;
   std::shared_ptr<const identity::Peer> peer;
+  std::string peer_spiffe;  // its SPIFFE ID as text: told with every request
 };
 
 struct StreamDeleter {

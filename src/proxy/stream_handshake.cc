@@ -57,6 +57,7 @@ bool Stream::handshake_done(SSL* ssl) {
   facts->alpn = identity::alpn_of(ssl);
   facts->sni = identity::sni_of(ssl);
   facts->peer = identity::peer_of(ssl);
+  if (facts->peer) facts->peer_spiffe = facts->peer->id.to_string();
   auto records = TlsRecords::take_over(ssl);
   if (!records || !facts->peer) {
     fail(StreamFailure::kTls, records ? "the peer was not verified" : records.error().message);
