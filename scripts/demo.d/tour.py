@@ -12,13 +12,15 @@ import traceback
 
 import steps_attack
 import steps_change
+import steps_mesh
 import steps_pipeline
 from node import Node, Unexpected, fresh_copy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXAMPLE = os.path.join(ROOT, "examples", "ai-pipeline")
 
-STEPS = steps_pipeline.STEPS + steps_attack.STEPS + steps_change.STEPS
+STEPS = (steps_pipeline.STEPS + steps_attack.STEPS + steps_mesh.STEPS[:-1] + steps_change.STEPS
+         + steps_mesh.STEPS[-1:])
 
 NEXT = """The pipeline is still running. Try next ({sp} is the binary):
   {sp} get pods --name {name} -o wide

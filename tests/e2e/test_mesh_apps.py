@@ -215,8 +215,9 @@ class Applications(NodeTest):
         self.test_redis()
         flows = eventually(self, lambda: [
             f for f in self.node.flows("--from", "apps/client", "--to", "apps/redis")
-            if f.get("tls")], what="a flow with TLS")
-        tls = flows[-1]["tls"]
+            if f.get("mesh", {}).get("tls")], what="a flow with TLS")
+        self.assertEqual(flows[-1]["mesh"]["peer"][:30], "spiffe://cluster.local/ns/apps")
+        tls = flows[-1]["mesh"]["tls"]
         self.assertEqual(tls["version"], "TLSv1.3")
         self.assertEqual(tls["group"], "X25519MLKEM768")
 
