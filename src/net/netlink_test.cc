@@ -54,6 +54,11 @@ class NetlinkTest : public ::testing::Test {
   Netlink here_, there_;
 };
 
+TEST_F(NetlinkTest, NoWayIsNotFound) {
+  for (const char* nowhere : {"198.18.99.1", "fd00:99::1"})
+    EXPECT_EQ(here_.way_to(ip(nowhere)).error().code, Code::kNotFound) << nowhere;
+}
+
 TEST_F(NetlinkTest, VethIsMadeSeenAndDeleted) {
   VethOptions options{.mac = Mac{2, 0, 0, 0, 0, 1}, .peer_mac = Mac{2, 0, 0, 0, 0, 2}, .mtu = 1400};
   auto made = here_.add_veth("v0", "eth0", b_.get(), options);
@@ -133,6 +138,8 @@ TEST_F(NetlinkTest, RoutesAndNeighboursCarryBothFamilies) {
   EXPECT_FALSE(here_.is_local(ip("fd00:7::2")).value());
   EXPECT_FALSE(here_.is_local(ip("198.18.7.2")).value());
   EXPECT_TRUE(here_.is_local(ip("198.18.0.1")).value());
+  EXPECT_EQ(here_.way_to(ip("198.18.7.2")).value(), left);
+  EXPECT_EQ(there_.way_to(ip("fd00::1")).value(), right);
   auto server = socket_in(b_.get(), AF_INET6, SOCK_DGRAM, 0);
   auto client = socket_in(a_.get(), AF_INET6, SOCK_DGRAM, 0);
   ASSERT_TRUE(server && client);
