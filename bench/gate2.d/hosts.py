@@ -39,7 +39,8 @@ class Hosts:
 
     def start(self, who, command, part=None, **more):
         with open(self.folder / f"{pathlib.Path(str(command[0])).name}-{who}.out", "ab") as log:
-            process = subprocess.Popen(self.inside(who, command, part),
+            # In a session of its own, as our proxies are: the scheduler may share by sessions.
+            process = subprocess.Popen(self.inside(who, command, part), start_new_session=True,
                                        stdout=more.pop("stdout", log), stderr=log, **more)
         self.processes.append(process)
         return process
