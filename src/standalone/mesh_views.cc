@@ -165,7 +165,7 @@ std::string MeshControl::metrics_text() {
   if (!fleet_) return {};
   telemetry::Exposition all;
   using telemetry::MetricType;
-  all.declare("sallyport_mesh_pods", MetricType::kGauge, "Pods of the mesh.");
+  all.declare("sallyport_mesh_members", MetricType::kGauge, "Pods of the mesh.");
   all.declare("sallyport_mesh_proxies", MetricType::kGauge, "Proxy processes, by state.");
   all.declare("sallyport_mesh_proxy_restarts_total", MetricType::kCounter,
               "Proxy processes that ended and were started again.");
@@ -173,11 +173,9 @@ std::string MeshControl::metrics_text() {
               "Certificates that the node's authority has issued.");
   all.declare("sallyport_mesh_certificate_failures_total", MetricType::kCounter,
               "Certificates that could not be issued.");
-  all.declare("sallyport_mesh_flow_records_lost_total", MetricType::kCounter,
-              "Flow records that the rings of the proxies had no room for.");
   double running = 0, down = 0;
   for (const ProxyView& proxy : fleet_->proxies()) ++(proxy.pid > 0 ? running : down);
-  all.add("sallyport_mesh_pods", "", static_cast<double>(pods_.size()));
+  all.add("sallyport_mesh_members", "", static_cast<double>(pods_.size()));
   all.add("sallyport_mesh_proxies", "state=\"running\"", running);
   all.add("sallyport_mesh_proxies", "state=\"down\"", down);
   ProxyFleet::Counts counts = fleet_->counts();
@@ -185,7 +183,6 @@ std::string MeshControl::metrics_text() {
   all.add("sallyport_mesh_certificates_issued_total", "", static_cast<double>(counts.issued));
   all.add("sallyport_mesh_certificate_failures_total", "",
           static_cast<double>(counts.issue_failures));
-  all.add("sallyport_mesh_flow_records_lost_total", "", static_cast<double>(fleet_->flows_lost()));
   // A text that is no exposition counts for nothing; the proxy that sent it is not ours any more.
   for (const auto& [group, text] : fleet_->metrics(kAnswerWait)) (void)all.add_text(text);
   return all.text();
