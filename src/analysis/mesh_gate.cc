@@ -89,11 +89,11 @@ class Judge {
       return;
     }
     choose_protocol();
-    if (!out_.http) return decide(nullptr);
+    if (!out_.http) return answer(connection(), nullptr);
     const authz::PathOptions options{world_.mesh.path_normalization, member_.allow_escaped_slashes};
     auto request = canonical_request(*out_.http, options);
     if (!request) return finish(Outcome::kReject, Step::kCanonical, request.error().message);
-    decide(&*request);
+    decide(*request, out_.http->jwt ? &*out_.http->jwt : nullptr);
   }
 
   void not_taken(const char* why) { finish(Outcome::kAllow, Step::kNotTaken, why); }
@@ -172,28 +172,30 @@ class Judge {
     return false;
   }
 
-  void decide(const CanonicalRequest* request) {
+  [[nodiscard]] authz::ConnectionFacts connection() const {
     std::string_view principal = out_.principal;
     if (!principal.empty()) principal.remove_prefix(kScheme.size());
-    std::string sni = query_.sni.value_or("");
-    const authz::ConnectionFacts connection{principal, from_ip_, to_ip_, network_.port, sni};
-    if (request == nullptr) return answer(connection, nullptr);
+    std::string_view sni = query_.sni ? std::string_view(*query_.sni) : std::string_view();
+    return {principal, from_ip_, to_ip_, network_.port, sni};
+  }
 
+  // `token`: its claims; null: none.
+  void decide(const CanonicalRequest& request, const Value* token) {
     std::vector<authz::HeaderField> headers;
-    headers.reserve(request->headers.size());
-    for (const auto& [name, value] : request->headers) headers.push_back({name, value});
+    headers.reserve(request.headers.size());
+    for (const auto& [name, value] : request.headers) headers.push_back({name, value});
     authz::RequestFacts facts;
-    facts.method = request->method;
-    facts.target = request->target;
-    facts.path = facts.target.substr(0, request->path_length);
-    facts.host = request->host;
+    facts.method = request.method;
+    facts.target = request.target;
+    facts.path = facts.target.substr(0, request.path_length);
+    facts.host = request.host;
     facts.headers = headers;
     facts.remote_ip = mesh::client_address(headers, from_ip_, world_.mesh.trusted_proxies);
     std::string request_principal;
     std::vector<std::string> space_delimited;
     std::vector<std::string_view> space_views;
-    if (out_.http->jwt) {
-      const Value& claims = *out_.http->jwt;
+    if (token != nullptr) {
+      const Value& claims = *token;
       if (!take_token(claims, space_delimited)) return;
       space_views.assign(space_delimited.begin(), space_delimited.end());
       if (claims["iss"].is_string() && claims["sub"].is_string())
@@ -202,7 +204,7 @@ class Judge {
       facts.request_principal = request_principal;
       facts.space_delimited_claims = space_views;
     }
-    answer(connection, &facts);
+    answer(connection(), &facts);
   }
 
   void answer(const authz::ConnectionFacts& connection, const authz::RequestFacts* request) {
