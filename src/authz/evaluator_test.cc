@@ -106,6 +106,11 @@ TEST(Evaluator, Identities) {
   EXPECT_FALSE(matches(from(accounts({{"gateway-sa"}, {}})), c, &r)) << "of the policy's namespace";
   EXPECT_TRUE(matches(from(accounts({{"gateway-sa"}, {}})),
                       connection("other/ns/inference/sa/gateway-sa"), &r));
+  k8s::AuthorizationSource domains;
+  domains.trust_domains = {{"cluster.*"}, {}};
+  EXPECT_TRUE(matches(from(domains), c, &r));
+  EXPECT_FALSE(matches(from(domains), plain, &r));
+  EXPECT_FALSE(matches(from(domains), connection("other/ns/a/sa/b"), &r));
   EXPECT_FALSE(matches(from(accounts({{"a.i-gateway/gateway-sa"}, {}})), c, &r));
   EXPECT_FALSE(matches(from(namespaces({{"*"}, {}})), connection("td/spire/agent"), &r));
 }

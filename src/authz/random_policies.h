@@ -192,7 +192,7 @@ class RandomPolicies {
   k8s::AuthorizationSource source() {
     k8s::AuthorizationSource out;
     do {
-      switch (between(0, 5)) {
+      switch (between(0, 6)) {
         case 0:
           out.principals = values([&] { return glob(principal_fact()); });
           break;
@@ -207,6 +207,9 @@ class RandomPolicies {
           break;
         case 4:
           out.remote_ip_blocks = values([&] { return block(); });
+          break;
+        case 5:
+          out.trust_domains = values([&] { return glob(trust_domain()); });
           break;
         default:
           out.request_principals = values([&] { return request_principal_value(); });
