@@ -10,11 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "gate/kernel_fixture.h"
 #include "gate/test_packets.h"
@@ -283,6 +285,66 @@ TEST_P(KernelTls, FastOpen) {
     ASSERT_EQ(::getsockopt(client.get(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
     EXPECT_TRUE(info.tcpi_options & TCPI_OPT_SYN_DATA);  // else this test shows nothing
   }
+}
+
+// Many switches under load: TLS never stops, and from the moment that a publication has returned no
+// byte of plaintext arrives, on no processor.
+TEST_P(KernelTls, ManySwitchesUnderLoad) {
+  demand_nothing();
+  constexpr uint16_t kPairs = 6;
+  std::vector<Pair> tls, plain;
+  for (uint16_t i = 0; i < kPairs; ++i) {
+    tls.push_back(connect(static_cast<uint16_t>(8100 + i)));
+    handshake(tls.back());
+    plain.push_back(connect(static_cast<uint16_t>(8200 + i)));
+    send_all(plain.back().client, kPlain);
+    ASSERT_EQ(receive(plain.back().server, kPlain.size(), 3000), kPlain);
+  }
+  std::atomic<bool> stop = false;
+  std::thread sender([&] {
+    const std::string block(512, 'b');
+    while (!stop) {
+      for (const auto* pairs : {&tls, &plain})
+        for (const Pair& pair : *pairs)
+          (void)!::send(pair.client.get(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      ::usleep(500);
+    }
+  });
+  const auto drain = [](const std::vector<Pair>& pairs) {
+    size_t sum = 0;
+    std::string buffer(1 << 16, '\0');
+    for (const Pair& pair : pairs)
+      for (ssize_t n = 1; n > 0; sum += n > 0 ? static_cast<size_t>(n) : 0)
+        n = ::recv(pair.server.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    return sum;
+  };
+  size_t plain_between = 0;
+  for (int i = 0; i < 12; ++i) {
+    demand();
+    (void)drain(plain);
+    for (int wait = 0; wait < 400 && drain(tls) == 0; ++wait) ::usleep(5000);
+    // A packet that was past the hook when the switch came may arrive a moment later: none does
+    // now.
+    ::usleep(20'000);
+    (void)drain(plain);
+    (void)drain(tls);
+    size_t more = 0;
+    for (int wait = 0; wait < 400 && more == 0; ++wait) {
+      ::usleep(5000);
+      more = drain(tls);
+    }
+    EXPECT_GT(more, 0u) << "TLS stopped at switch " << i;
+    EXPECT_EQ(drain(plain), 0u) << "plaintext arrived after switch " << i;
+    demand_nothing();
+    if (i == 0)
+      for (int wait = 0; wait < 600 && plain_between == 0; ++wait) {
+        ::usleep(5000);
+        plain_between += drain(plain);
+      }
+  }
+  EXPECT_GT(plain_between, 0u) << "plaintext did not resume: the test would show nothing";
+  stop = true;
+  sender.join();
 }
 
 // Another process takes the gate over: it knows how connections began, and who demands TLS.
