@@ -98,7 +98,19 @@ struct StatusAnswer {
   Fd content;  // memfd with JSON: per pod open connections and so on
 };
 
-using ToNode = std::variant<ReadyMessage, RefusedMessage, NeedSockets, MetricsAnswer, StatusAnswer>;
+// A process outlives the node that started it. To the next node that attaches it tells what it
+// still serves: one for each pod, with the listeners, then AttachedMessage.
+struct ServingMessage {
+  std::string uid;
+  Fd outbound4, outbound6, inbound4, inbound6;
+};
+struct AttachedMessage {
+  uint64_t generation = 0;  // in force; the next must be newer
+  int schema = 0;           // kConfigSchema of the process
+};
+
+using ToNode = std::variant<ReadyMessage, RefusedMessage, NeedSockets, MetricsAnswer, StatusAnswer,
+                            ServingMessage, AttachedMessage>;
 
 // The two ends of a new channel, close-on-exec and non-blocking.
 Result<std::pair<Fd, Fd>> make_channel();

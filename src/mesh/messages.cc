@@ -180,6 +180,21 @@ Packet write(const NeedSockets& m) {
       .number("count", static_cast<uint64_t>(m.count))
       .packet();
 }
+Packet write(const ServingMessage& m) {
+  return Writer("serving")
+      .text("uid", m.uid)
+      .fd(m.outbound4)
+      .fd(m.outbound6)
+      .fd(m.inbound4)
+      .fd(m.inbound6)
+      .packet();
+}
+Packet write(const AttachedMessage& m) {
+  return Writer("attached")
+      .number("generation", m.generation)
+      .number("schema", static_cast<uint64_t>(m.schema))
+      .packet();
+}
 Packet write(const MetricsAnswer& m) {
   return Writer("metrics").number("number", m.number).fd(m.content).packet();
 }
@@ -251,6 +266,16 @@ Result<ToNode> decode_to_node(std::string_view text, std::vector<Fd> fds) {
   if (type == "ready") {
     in.expect_fds(0, 0);
     return in.finish<ToNode>(ReadyMessage{in.number("generation")});
+  }
+  if (type == "serving") {
+    in.expect_fds(4, 4);
+    return in.finish<ToNode>(
+        ServingMessage{in.text("uid", kMostName), in.fd(0), in.fd(1), in.fd(2), in.fd(3)});
+  }
+  if (type == "attached") {
+    in.expect_fds(0, 0);
+    return in.finish<ToNode>(
+        AttachedMessage{in.number("generation"), in.small("schema", 0, 1 << 20)});
   }
   if (type == "refused") {
     in.expect_fds(0, 0);

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 
 #include "base/log.h"
+#include "mesh/config.h"
 #include "proxy/control_answers.h"
 
 namespace sallyport::proxy {
@@ -60,16 +62,55 @@ ControlMailbox::Content ControlMailbox::take() {
   return out;
 }
 
-Control::Control(mesh::Channel channel, ControlMailbox& mailbox, std::vector<Worker*> workers)
-    : channel_(std::move(channel)), mailbox_(mailbox), workers_(std::move(workers)) {}
+Control::Control(mesh::Channel channel, ControlMailbox& mailbox, std::vector<Worker*> workers,
+                 Fd attach)
+    : channel_(std::move(channel)),
+      attach_(std::move(attach)),
+      mailbox_(mailbox),
+      workers_(std::move(workers)) {}
 
 Status Control::run() {
   while (true) {
     auto turned = turn();
     if (turned) continue;
-    if (turned.error().code == Code::kNotFound) return {};
-    return turned;
+    if (turned.error().code != Code::kNotFound) return turned;
+    if (!attach_) return {};
+    SP_CHECK_OK(wait_for_node());
   }
+}
+
+// The pods go on under the last configuration; sockets are used up from the stock.
+Status Control::wait_for_node() {
+  channel_ = mesh::Channel(Fd());
+  outbox_.clear();
+  while (true) {
+    std::array<pollfd, 2> waits{};
+    waits[0] = {attach_.get(), POLLIN, 0};
+    waits[1] = {mailbox_.fd(), POLLIN, 0};
+    if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) return fail_errno("poll");
+    if (waits[1].revents != 0) take_requests();
+    if ((waits[0].revents & POLLIN) == 0) continue;
+    Fd socket(::accept4(attach_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket) continue;
+    channel_ = mesh::Channel(std::move(socket));
+    break;
+  }
+  for (const auto& [uid, fds] : listeners_)
+    send(mesh::ServingMessage{uid, copy(fds[0]), copy(fds[1]), copy(fds[2]), copy(fds[3])});
+  send(mesh::AttachedMessage{generation_, mesh::kConfigSchema});
+  for (const auto& [key, waiting] : asked_)
+    for (const Asked& asked : waiting)
+      send(mesh::NeedSockets{key.uid, key.kind, key.family, asked.count});
+  return {};
+}
+
+void Control::take_requests() {
+  ControlMailbox::Content content = mailbox_.take();
+  for (const ControlMailbox::SocketRequest& request : content.requests) {
+    asked_[{request.uid, request.kind, request.family}].push_back({request.worker, request.count});
+    send(mesh::NeedSockets{request.uid, request.kind, request.family, request.count});
+  }
+  for (auto& task : content.tasks) task();
 }
 
 Status Control::turn() {
@@ -77,15 +118,7 @@ Status Control::turn() {
   waits[0] = {channel_.fd(), static_cast<short>(POLLIN | (outbox_.empty() ? 0 : POLLOUT)), 0};
   waits[1] = {mailbox_.fd(), POLLIN, 0};
   if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) return fail_errno("poll");
-  if (waits[1].revents != 0) {
-    ControlMailbox::Content content = mailbox_.take();
-    for (const ControlMailbox::SocketRequest& request : content.requests) {
-      asked_[{request.uid, request.kind, request.family}].push_back(
-          {request.worker, request.count});
-      send(mesh::NeedSockets{request.uid, request.kind, request.family, request.count});
-    }
-    for (auto& task : content.tasks) task();
-  }
+  if (waits[1].revents != 0) take_requests();
   if (waits[0].revents & POLLOUT) flush();
   if (waits[0].revents & (POLLIN | POLLHUP | POLLERR)) return receive();
   return {};
@@ -109,6 +142,7 @@ Status Control::receive() {
 }
 
 void Control::send(mesh::ToNode message) {
+  if (channel_.fd() < 0) return;  // no node: it asks anew when it is there
   outbox_.push_back(std::move(message));
   flush();
 }
@@ -165,6 +199,9 @@ void Control::handle(mesh::ConfigMessage message) {
 
 void Control::handle(mesh::PodMessage message) {
   const bool exclusive = workers_.size() > 1;
+  if (attach_)
+    listeners_[message.uid] = {copy(message.outbound4), copy(message.outbound6),
+                               copy(message.inbound4), copy(message.inbound6)};
   for (size_t i = 0; i < workers_.size(); ++i) {
     const bool last = i + 1 == workers_.size();
     auto give = [&](Fd& fd) { return last ? std::move(fd) : copy(fd); };
@@ -182,6 +219,7 @@ void Control::handle(mesh::PodMessage message) {
 
 void Control::handle(mesh::PodGoneMessage message) {
   std::erase_if(asked_, [&](const auto& entry) { return entry.first.uid == message.uid; });
+  listeners_.erase(message.uid);
   for (Worker* worker : workers_)
     worker->loop().post([worker, uid = message.uid] { worker->remove_pod(uid); });
 }

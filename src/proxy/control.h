@@ -2,6 +2,7 @@
 // compiled here, off the data path, and handed to the workers whole.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -43,13 +44,19 @@ class ControlMailbox {
 
 class Control {
  public:
-  Control(mesh::Channel channel, ControlMailbox& mailbox, std::vector<Worker*> workers);
+  // `attach`: a listening socket on which another node may take over when the first is gone; an
+  // empty one: the process ends with its channel.
+  Control(mesh::Channel channel, ControlMailbox& mailbox, std::vector<Worker*> workers,
+          Fd attach = {});
 
-  // Until the node closes the channel (success), or it breaks.
+  // Until the node closes the channel (success), or it breaks. With `attach` a channel that ends is
+  // waited for again: what is served goes on meanwhile, as the last configuration says.
   Status run();
 
  private:
   Status turn();
+  Status wait_for_node();
+  void take_requests();
   Status receive();
   void handle(mesh::ConfigMessage message);
   void handle(mesh::PodMessage message);
@@ -78,6 +85,9 @@ class Control {
   };
 
   mesh::Channel channel_;
+  Fd attach_;
+  // With `attach`: the listeners of what is served, for the next node.
+  std::map<std::string, std::array<Fd, 4>> listeners_;
   ControlMailbox& mailbox_;
   std::vector<Worker*> workers_;
   uint64_t generation_ = 0;

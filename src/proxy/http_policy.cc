@@ -143,7 +143,9 @@ void Exchange::on_snapshot() {
   if (target_.address.port == 0 || target_.self) return;
   Refusal refusal{RefusalKind::kConnect, "the address has another owner now", {}, -1};
   bool allowed = target_uid_ == (target_.pod != nullptr ? target_.pod->uid : std::string_view());
-  if (allowed && snapshot.config().check_network_policy) {
+  // A request that is on its way is gate 1's own to hold: it stalls there, and goes on if the
+  // policy comes back. One that waits for a connection is told at once.
+  if (allowed && up_ == nullptr && snapshot.config().check_network_policy) {
     for (const Ip& ip : local.info->ips) {
       if (ip.family() != target_.address.ip.family()) continue;
       const auto answer_now = snapshot.network(ip, target_.address.ip, target_.address.port);

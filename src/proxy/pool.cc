@@ -83,14 +83,17 @@ void Pool::on_snapshot() {
     }
     if (pod == source.local->info) continue;
     if (snapshot.config().check_network_policy) {
+      // Idle connections end; one with a request on its way is gate 1's own to hold.
       bool denied = false;
-      for (const Ip& ip : source.local->info->ips)
-        if (ip.family() == key.address.ip.family())
-          denied = !snapshot.network(ip, key.address.ip, key.address.port).allow;
-      if (denied) {
-        bucket->cut();
-        continue;
+      for (const Ip& ip : source.local->info->ips) {
+        if (ip.family() != key.address.ip.family()) continue;
+        const auto answer = snapshot.network(ip, key.address.ip, key.address.port);
+        if (answer.allow) continue;
+        denied = true;
+        bucket->deny({RefusalKind::kNetworkPolicy, std::string(answer.reason),
+                      std::string(answer.policy), answer.rule});
       }
+      if (denied) continue;
     }
     // What is dialled today is no longer what these connections are.
     if (pod && (pod->takes_mtls(key.address.port) != key.mtls ||

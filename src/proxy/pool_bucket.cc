@@ -171,6 +171,12 @@ void PoolBucket::drain() {
   }
 }
 
+void PoolBucket::deny(const Refusal& refusal) {
+  drain();
+  while (!dials_.empty()) forget(*dials_.back());
+  refuse_all(refusal);
+}
+
 void PoolBucket::end() {
   cut();
   while (first) {

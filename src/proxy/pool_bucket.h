@@ -18,9 +18,10 @@ class PoolBucket final : public Retired {
   void acquire(const Target& target, PoolUser& user, bool fresh);
   void released(PooledConnection& connection);
   void left(PooledConnection& connection);
-  void cut();    // connections and requests that wait
-  void drain();  // no new requests on what is there
-  void end();    // cut(), and nobody waits here any more
+  void cut();                         // connections and requests that wait
+  void drain();                       // no new requests on what is there
+  void deny(const Refusal& refusal);  // drain(), and who waits is told why
+  void end();                         // cut(), and nobody waits here any more
   void tend(Monotonic idle_before, WallTime now);
 
   [[nodiscard]] Pod& source() const { return source_; }

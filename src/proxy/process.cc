@@ -22,6 +22,7 @@ namespace {
 
 struct Options {
   int channel = -1;
+  int attach = -1;  // a listening socket for the next node; -1: end with the channel
   int workers = 1;
   std::optional<uid_t> uid;
   std::optional<gid_t> gid;
@@ -37,6 +38,8 @@ Result<Options> parse(int argc, char** argv) {
     if (!number) return fail(Code::kInvalid, name + ": \"" + argv[i + 1] + "\" is not a number");
     if (name == "--channel-fd" && *number <= 1 << 20)
       out.channel = static_cast<int>(*number);
+    else if (name == "--attach-fd" && *number <= 1 << 20)
+      out.attach = static_cast<int>(*number);
     else if (name == "--workers" && *number >= 1 && *number <= 256)
       out.workers = static_cast<int>(*number);
     else if (name == "--uid" && *number < UINT32_MAX)
@@ -70,6 +73,10 @@ Status serve(const Options& options) {
       ::fcntl(channel.get(), F_SETFD, FD_CLOEXEC) != 0)
     return fail_errno("the channel's descriptor");
 
+  Fd attach(options.attach);
+  if (attach && ::fcntl(attach.get(), F_SETFD, FD_CLOEXEC) != 0)
+    return fail_errno("the descriptor to attach by");
+
   const SystemClock clock;
   const KernelNetwork network;
   http::Limits limits;
@@ -99,7 +106,7 @@ Status serve(const Options& options) {
   for (auto& worker : workers) threads.emplace_back([&loop = worker->loop()] { loop.run(); });
   Status result = confine_system_calls();
   if (result) {
-    Control control{mesh::Channel(std::move(channel)), *mailbox, all};
+    Control control{mesh::Channel(std::move(channel)), *mailbox, all, std::move(attach)};
     result = control.run();
   }
   for (auto& worker : workers) worker->loop().stop();

@@ -59,18 +59,10 @@ class TcpRelay final : public Session, private DialUser {
       return;
     }
     target_.service = resolve(snapshot, *pod().local, who_.destination).port.service;
-    // Somebody else may have the address by now, and gate 1 may refuse what it allowed.
+    // Somebody else may have the address by now. What gate 1 no longer allows stalls in the kernel,
+    // and goes on if the policy comes back.
     if (uid != (target_.pod ? target_.pod->uid : std::string())) {
       cut("the address has another owner now", {}, -1, false);
-      return;
-    }
-    if (target_.self) return;
-    if (!snapshot.config().check_network_policy) return;
-    for (const Ip& ip : pod().local->info->ips) {
-      if (ip.family() != target_.address.ip.family()) continue;
-      const auto answer = snapshot.network(ip, target_.address.ip, target_.address.port);
-      if (!answer.allow) cut(answer.reason, answer.policy, answer.rule, true);
-      return;
     }
   }
 

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "mesh/config.h"
+#include "standalone/teardown.h"
 
 namespace sallyport::standalone {
 namespace {
@@ -31,10 +33,51 @@ MeshControl::MeshControl(MeshOptions options, const RunPaths& paths, const node:
     : options_(options),
       key_dir_(paths.lasting),
       log_path_(paths.run + "/access.log"),
+      socket_dir_(paths.run + "/proxies"),
       ranges_(ranges),
       clock_(clock) {}
 
 MeshControl::~MeshControl() = default;
+
+void MeshControl::recover(const RunState& state) {
+  std::map<std::string, capture::Marks> marks;
+  for (const PodRecordState& pod : state.pods) {
+    if (!pod.captured) continue;
+    suspects_.insert(pod.uid);
+    if (pod.outbound_mark != 0) marks[pod.uid] = {pod.outbound_mark, pod.app_mark};
+  }
+  if (state.proxies.empty()) return;
+  ProxyLink::Adopted adopted;
+  if (auto started = start_fleet(); started) {
+    std::vector<ProxyFleet::Survivor> survivors;
+    for (const ProxyState& proxy : state.proxies) survivors.push_back({proxy.group, proxy.process});
+    adopted = fleet_->adopt(survivors);
+    // Without its marks a pod's sockets cannot be made: all begin anew.
+    if (!std::ranges::all_of(adopted.pods,
+                             [&](const auto& p) { return marks.contains(p.first); })) {
+      fleet_.reset();
+      adopted = {};
+    }
+  }
+  if (!fleet_ || adopted.pods.empty())
+    for (const ProxyState& proxy : state.proxies)
+      end_process(proxy.process.pid, proxy.process.start_time);
+  for (const auto& [uid, listeners] : adopted.pods) {
+    Captured& pod = pods_[uid];
+    pod.listeners = listeners;
+    pod.rules.marks = marks[uid];
+  }
+  generation_ = adopted.generation;
+}
+
+void MeshControl::fill(RunState& state) const {
+  for (PodRecordState& pod : state.pods) {
+    auto captured = pods_.find(pod.uid);
+    if (captured == pods_.end()) continue;
+    pod.outbound_mark = captured->second.rules.marks.outbound;
+    pod.app_mark = captured->second.rules.marks.to_app;
+  }
+}
 
 std::set<std::string> MeshControl::captured(const world::World& world) const {
   std::set<std::string> out = suspects_;
@@ -68,6 +111,8 @@ Status MeshControl::start_fleet() {
                               : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   if (options_.proxy_memory > 0)
     options.proxy.arguments = {"--memory-budget", std::to_string(options_.proxy_memory)};
+  SP_CHECK_OK(make_dirs(socket_dir_));
+  options.proxy.socket_dir = socket_dir_;
   SP_TRY(fleet_, ProxyFleet::start(std::move(options), clock_));
   return {};
 }
@@ -268,11 +313,11 @@ std::vector<std::string> MeshControl::problems() {
   return out;
 }
 
-std::vector<ProcessState> MeshControl::processes() {
-  std::vector<ProcessState> out;
+std::vector<ProxyState> MeshControl::processes() {
+  std::vector<ProxyState> out;
   if (!fleet_) return out;
   for (const ProxyView& proxy : fleet_->proxies())
-    if (proxy.pid > 0) out.push_back({proxy.pid, proxy.start_time});
+    if (proxy.pid > 0) out.push_back({proxy.group, {proxy.pid, proxy.start_time}});
   return out;
 }
 

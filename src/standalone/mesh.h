@@ -36,8 +36,11 @@ class MeshControl {
               const Clock& clock);
   ~MeshControl();  // ends the proxies; rules stay with their pods
 
-  // What an earlier process left: pods that may have rules (uids).
-  void recover(const std::set<std::string>& captured) { suspects_ = captured; }
+  // What an earlier process left: pods that may have rules, and proxies that went on. Those that
+  // can be taken over keep their connections; the others are ended.
+  void recover(const RunState& state);
+  // Marks of the pods that have rules; the state keeps them.
+  void fill(RunState& state) const;
 
   // Pods that have, or are about to have, rules; to be written down before apply().
   [[nodiscard]] std::set<std::string> captured(const world::World& world) const;
@@ -55,7 +58,7 @@ class MeshControl {
   [[nodiscard]] bool active() const { return fleet_ != nullptr; }
   // Of the proxies, as they are now.
   [[nodiscard]] std::vector<std::string> problems();
-  [[nodiscard]] std::vector<ProcessState> processes();
+  [[nodiscard]] std::vector<ProxyState> processes();
   size_t drain_flows(const std::function<void(const telemetry::FlowRecord&)>& sink);
 
   // Of the proxies, added up, and of the node's own part; empty where nothing is meshed.
@@ -89,7 +92,7 @@ class MeshControl {
   [[nodiscard]] capture::Rules rules_for(const Member& member) const;
 
   const MeshOptions options_;
-  const std::string key_dir_, log_path_;
+  const std::string key_dir_, log_path_, socket_dir_;
   const node::Ranges ranges_;
   const Clock& clock_;
   std::shared_ptr<identity::Authority> authority_;

@@ -140,13 +140,8 @@ Status Node::open_parts(const std::optional<RunState>& previous) {
                            previous->manifest_dir + " and goes on with " + options_.dir +
                            ": pods that are not there end now");
     SP_CHECK_OK(enforcement_->rules().load(previous->rules));
-    // They have seen their channel end; what they held must be free before it is made anew.
-    end_old_proxies();
     pods_->recover(*previous, desired_);
-    std::set<std::string> captured;
-    for (const PodRecordState& pod : previous->pods)
-      if (pod.captured) captured.insert(pod.uid);
-    mesh_->recover(captured);
+    mesh_->recover(*previous);
     log_info("node", "took over the run \"" + paths_.name + "\" with " +
                          std::to_string(pods_->records().size()) + " running pods");
   }
@@ -172,11 +167,6 @@ Status Node::open_echo() {
   return {};
 }
 
-void Node::end_old_proxies() {
-  for (const ProcessState& proxy : state_.proxies) end_process(proxy.pid, proxy.start_time);
-  state_.proxies.clear();
-}
-
 Status Node::open_metrics() {
   metrics_ = std::make_unique<admin::HttpMetrics>([this] { return metrics_text(); },
                                                   []() -> Status { return {}; });
@@ -191,6 +181,7 @@ Status Node::write_state() {
   pods_->fill(state_);
   std::set<std::string> captured = mesh_->captured(*world_);
   for (PodRecordState& pod : state_.pods) pod.captured = captured.contains(pod.uid);
+  mesh_->fill(state_);
   state_.proxies = mesh_->processes();
   state_.rules.clear();
   enforcement_->rules().save(state_.rules);

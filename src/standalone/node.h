@@ -83,7 +83,6 @@ class Node {
   Status open_parts(const std::optional<RunState>& previous);
   Status open_metrics();
   Status open_echo();
-  void end_old_proxies();
   void look_for_changes();
   void reload();
   void note_stale_pods();

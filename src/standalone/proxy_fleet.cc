@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "standalone/teardown.h"
 
 namespace sallyport::standalone {
 namespace {
@@ -22,10 +23,6 @@ constexpr int kIdleMillis = 1000;
 constexpr auto kEndTime = std::chrono::seconds(3);
 constexpr auto kNeedRetry = std::chrono::milliseconds(100);
 constexpr size_t kMostRings = 4096;
-
-Fd duplicate(const Fd& fd) {
-  return Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
-}
 
 }  // namespace
 
@@ -42,6 +39,28 @@ Result<std::unique_ptr<ProxyFleet>> ProxyFleet::start(Options options, const Clo
     return fail(Code::kUnavailable, std::string("cannot start a thread: ") + e.what());
   }
   return fleet;
+}
+
+ProxyLink::Adopted ProxyFleet::adopt(const std::vector<Survivor>& survivors) {
+  ProxyLink::Adopted all;
+  for (const Survivor& survivor : survivors) {
+    auto link = std::make_unique<ProxyLink>(survivor.group, options_.proxy, clock_);
+    auto adopted = link->adopt(survivor.process.pid, survivor.process.start_time);
+    if (!adopted) {
+      log_warn("mesh", survivor.group + ": the proxy of the node before is not taken over: " +
+                           adopted.error().message);
+      link.reset();
+      end_process(survivor.process.pid, survivor.process.start_time);
+      continue;
+    }
+    all.generation = std::max(all.generation, adopted->generation);
+    all.pods.merge(adopted->pods);
+    std::lock_guard lock(mutex_);
+    for (const auto& ring : link->rings())
+      if (rings_.size() < kMostRings) rings_.push_back({ring});
+    adopted_[survivor.group] = std::move(link);
+  }
+  return all;
 }
 
 ProxyFleet::~ProxyFleet() {
@@ -240,6 +259,10 @@ void ProxyFleet::take_state() {
   }
   if (!next || next == state_) return;
   state_ = next;
+  {
+    std::lock_guard lock(mutex_);
+    links_.merge(adopted_);
+  }
   if (state_->authority && (!certificates_ || certificates_->authority() != state_->authority)) {
     auto engine = std::make_shared<std::minstd_rand>(std::random_device{}());
     certificates_ = std::make_unique<Certificates>(
@@ -252,62 +275,6 @@ void ProxyFleet::take_state() {
     if (!link) link = std::make_unique<ProxyLink>(name, options_.proxy, clock_);
     if (link->running()) tell(*link, group);
   }
-}
-
-// Certificates and pods before the configuration that speaks of them: once it is in force, nothing
-// that it needs is missing.
-void ProxyFleet::tell(ProxyLink& link, const FleetGroup& group) {
-  ProxyLink::Told& told = link.told;
-  if (!told.access_log_told || told.access_log != state_->access_log) {
-    link.queue(mesh::AccessLogMessage{state_->access_log ? duplicate(*state_->access_log) : Fd()});
-    told.access_log = state_->access_log;
-    told.access_log_told = true;
-  }
-  tell_certificates(link, group);
-  for (const auto& [uid, pod] : group.pods) {
-    auto known = told.pods.find(uid);
-    if (known != told.pods.end() && known->second == pod.listeners) continue;
-    if (known != told.pods.end()) link.queue(mesh::PodGoneMessage{uid});
-    mesh::PodMessage message;
-    message.uid = uid;
-    message.outbound4 = duplicate(pod.listeners->outbound4);
-    message.outbound6 = duplicate(pod.listeners->outbound6);
-    message.inbound4 = duplicate(pod.listeners->inbound4);
-    message.inbound6 = duplicate(pod.listeners->inbound6);
-    if (!message.outbound4 || !message.outbound6 || !message.inbound4 || !message.inbound6) {
-      log_error("mesh", link.group() + ": " + fail_errno("duplicate a listener").error().message);
-      told.pods.erase(uid);
-      continue;
-    }
-    told.pods[uid] = pod.listeners;
-    link.queue(std::move(message));
-  }
-  if (told.generation != group.generation && group.config) {
-    if (Fd content = duplicate(*group.config)) {
-      link.queue(mesh::ConfigMessage{group.generation, std::move(content)});
-      told.generation = group.generation;
-    }
-  }
-  std::erase_if(told.pods, [&](const auto& pod) {
-    if (group.pods.contains(pod.first)) return false;
-    link.queue(mesh::PodGoneMessage{pod.first});
-    return true;
-  });
-}
-
-void ProxyFleet::tell_certificates(ProxyLink& link, const FleetGroup& group) {
-  if (!certificates_) return;
-  std::set<std::string> wanted;
-  for (const auto& [uid, pod] : group.pods) wanted.insert(pod.identity);
-  for (const std::string& id : wanted) {
-    const Certificates::Issued* issued = certificates_->find(id);
-    if (!issued || link.told.serials[id] == issued->serial) continue;
-    Fd content = duplicate(*issued->content);
-    if (!content) continue;
-    link.queue(mesh::SvidMessage{id, std::move(content)});
-    link.told.serials[id] = issued->serial;
-  }
-  std::erase_if(link.told.serials, [&](const auto& told) { return !wanted.contains(told.first); });
 }
 
 void ProxyFleet::start_due() {
@@ -389,11 +356,13 @@ void ProxyFleet::on(ProxyLink& link, mesh::ToNode message) {
   if (auto* ready = std::get_if<mesh::ReadyMessage>(&message)) {
     link.ready = std::max(link.ready, std::min(ready->generation, link.told.generation));
     if (link.ready >= link.refused) link.problem.clear();
+    tell_more(link);
   } else if (auto* refused = std::get_if<mesh::RefusedMessage>(&message)) {
     link.refused = refused->generation;
     link.problem = "the proxy refuses configuration " + std::to_string(refused->generation) + ": " +
                    refused->why.substr(0, 1000);
     log_error("mesh", link.group() + ": " + link.problem);
+    tell_more(link);
   } else if (auto* need = std::get_if<mesh::NeedSockets>(&message)) {
     if (!give_sockets(link, *need))
       needs_.push_back({link.group(), *need, clock_.now() + kNeedRetry});

@@ -45,7 +45,15 @@ class ProxyFleet {
     ProxyOptions proxy;
     std::chrono::seconds svid_ttl = std::chrono::hours(24);
   };
+  // A process that an earlier node left running.
+  struct Survivor {
+    std::string group;
+    ProcessState process;
+  };
   static Result<std::unique_ptr<ProxyFleet>> start(Options options, const Clock& clock);
+  // To be called before the first set(): what survives goes on, and tells what it serves. The
+  // others are ended.
+  ProxyLink::Adopted adopt(const std::vector<Survivor>& survivors);
   ~ProxyFleet();  // ends all processes
 
   void set(FleetState state);
@@ -94,6 +102,7 @@ class ProxyFleet {
   bool turn();  // false: all has ended
   void take_state();
   void tell(ProxyLink& link, const FleetGroup& group);
+  void tell_more(ProxyLink& link);
   void tell_certificates(ProxyLink& link, const FleetGroup& group);
   void start_due();
   void end_unwanted();
@@ -114,6 +123,7 @@ class ProxyFleet {
   std::condition_variable changed_;
   // With mutex_ held:
   std::shared_ptr<const FleetState> next_;
+  std::map<std::string, std::unique_ptr<ProxyLink>> adopted_;
   bool stopping_ = false;
   std::vector<std::shared_ptr<Question>> questions_;
   std::vector<RingEntry> rings_;

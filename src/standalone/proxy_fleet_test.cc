@@ -34,6 +34,7 @@ namespace {
     if (!message) ::_exit(0);
     if (auto* config = std::get_if<mesh::ConfigMessage>(&*message)) {
       heard += "config " + *mesh::from_memfd(config->content, 1000) + "\n";
+      if (manner == "--slow") ::usleep(300'000);
       if (manner == "--refuse")
         (void)channel.send(mesh::ToNode(mesh::RefusedMessage{config->generation, "not today"}));
       else
@@ -241,6 +242,18 @@ TEST_F(Fleet, WhatRefusesOrDiesOrTalksNonsenseIsNamed) {
   fleet_->set(state({"u1"}, 5));
   for (int i = 0; i < 500 && fleet_->counts().restarts < 2; ++i) ::usleep(10'000);
   EXPECT_GE(fleet_->counts().restarts, 2U);
+}
+
+// A thousand changes while it compiles are one more.
+TEST_F(Fleet, ABusyProxyIsToldTheNewestOnly) {
+  start("--slow");
+  for (uint64_t generation = 5; generation < 15; ++generation) {
+    fleet_->set(state({"u1"}, generation));
+    ::usleep(10'000);
+  }
+  EXPECT_TRUE(fleet_->wait_ready(kLong).empty());
+  std::string text = until_heard("config c14\n");
+  EXPECT_LE(count(text, "config"), 4U) << text;
 }
 
 TEST_F(Fleet, SilenceIsNotWaitedForForever) {

@@ -36,6 +36,9 @@ struct ProxyOptions {
   uid_t user = 64001;
   int workers = 1;
   size_t ring_records = 4096;
+  // Where a process listens for the next node (GROUP.sock, for root alone); empty: it ends with its
+  // channel.
+  std::string socket_dir;
 };
 
 class ProxyLink {
@@ -48,9 +51,16 @@ class ProxyLink {
 
   [[nodiscard]] bool running() const { return process_.has_value(); }
   Status start();  // also makes its flow rings
+  // Takes over a process that an earlier node has started: what it serves, with the listeners, and
+  // the generation that it has. On failure it goes on without us: the caller ends it.
+  struct Adopted {
+    std::map<std::string, std::shared_ptr<const capture::Listeners>> pods;
+    uint64_t generation = 0;
+  };
+  Result<Adopted> adopt(pid_t pid, uint64_t start_time);
   // To be called when its pidfd is readable or its channel is gone; notes when to start again.
   void ended();
-  // Asks it to end by closing the channel.
+  // Asks it to end.
   void close();
   void kill();
 
@@ -85,6 +95,9 @@ class ProxyLink {
   Monotonic ended_at;  // while it is asked to end
 
  private:
+  Status make_rings();
+  [[nodiscard]] std::string socket_path() const;
+
   std::string group_;
   const ProxyOptions& options_;
   const Clock& clock_;

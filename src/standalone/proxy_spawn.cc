@@ -19,7 +19,7 @@ namespace {
 constexpr rlim_t kMostDescriptors = 1 << 20;
 
 struct Child {
-  int null, channel, program;
+  int null, channel, attach, program;
   uid_t user;
   char* const* argv;
   char* const* env;
@@ -32,7 +32,9 @@ struct Child {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (::dup2(c.null, 0) < 0 || ::dup2(c.channel, kProxyChannelFd) < 0) ::_exit(126);
+  if (::dup2(c.null, 0) < 0 || ::dup2(c.channel, kProxyChannelFd) < 0 ||
+      (c.attach >= 0 && ::dup2(c.attach, kProxyAttachFd) < 0))
+    ::_exit(126);
   // Standard output and error stay the node's: warnings of the proxy are read there.
   rlimit files{kMostDescriptors, kMostDescriptors};
   if (::prlimit(0, RLIMIT_NOFILE, &files, nullptr) != 0) {
@@ -49,7 +51,8 @@ struct Child {
       ::syscall(SYS_setresuid, c.user, c.user, c.user) != 0 ||
       ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     ::_exit(124);
-  ::syscall(SYS_close_range, kProxyChannelFd + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  ::syscall(SYS_close_range, (c.attach >= 0 ? kProxyAttachFd : kProxyChannelFd) + 1, ~0U,
+            CLOSE_RANGE_CLOEXEC);
   ::syscall(SYS_execveat, c.program, "", c.argv, c.env, AT_EMPTY_PATH);
   ::_exit(127);
 }
@@ -65,7 +68,7 @@ Result<Fd> high(int fd) {
 
 Result<SpawnedProxy> spawn_proxy(const std::string& program,
                                  const std::vector<std::string>& arguments, const Fd& channel,
-                                 uid_t user) {
+                                 const Fd& attach, uid_t user) {
   // Opened as root: the directories above it may be closed to others.
   Fd file(::open(program.c_str(), O_PATH | O_CLOEXEC));
   if (!file) return fail_errno("open " + program);
@@ -74,13 +77,23 @@ Result<SpawnedProxy> spawn_proxy(const std::string& program,
   if (!null) return fail_errno("open /dev/null");
   SP_TRY(Fd high_null, high(null.get()));
   SP_TRY(Fd high_channel, high(channel.get()));
+  Fd high_attach;
+  if (attach) {
+    SP_TRY(high_attach, high(attach.get()));
+  }
 
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   std::string path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
   char* env[] = {path.data(), nullptr};
-  Child child{high_null.get(), high_channel.get(), high_file.get(), user, argv.data(), env};
+  Child child{high_null.get(),
+              high_channel.get(),
+              high_attach.get(),
+              high_file.get(),
+              user,
+              argv.data(),
+              env};
   pid_t pid = ::fork();
   if (pid < 0) return fail_errno("fork");
   if (pid == 0) run_child(child);

@@ -20,11 +20,13 @@ struct SpawnedProxy {
   Fd pidfd;  // readable when it has ended
 };
 
-// Runs `program` with `arguments` (the first is its name) and the channel as descriptor 3. Safe in
-// a process with threads. The caller reaps it.
+// Runs `program` with `arguments` (the first is its name), the channel as descriptor 3 and, where
+// there is one, the listening socket for the next node as descriptor 4. Safe in a process with
+// threads. The caller reaps it.
 inline constexpr int kProxyChannelFd = 3;
+inline constexpr int kProxyAttachFd = 4;
 Result<SpawnedProxy> spawn_proxy(const std::string& program,
                                  const std::vector<std::string>& arguments, const Fd& channel,
-                                 uid_t user);
+                                 const Fd& attach, uid_t user);
 
 }  // namespace sallyport::standalone

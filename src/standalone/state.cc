@@ -18,10 +18,11 @@ std::string encode_state(const RunState& state) {
   root.set("revision", Value::integer(static_cast<int64_t>(state.revision)));
   if (!state.proxies.empty()) {
     Value& proxies = root.set("proxies", Value::list());
-    for (const ProcessState& proxy : state.proxies) {
+    for (const ProxyState& proxy : state.proxies) {
       Value entry = Value::map();
-      entry.set("pid", Value::integer(proxy.pid));
-      entry.set("startTime", Value::integer(static_cast<int64_t>(proxy.start_time)));
+      entry.set("group", proxy.group);
+      entry.set("pid", Value::integer(proxy.process.pid));
+      entry.set("startTime", Value::integer(static_cast<int64_t>(proxy.process.start_time)));
       proxies.push(std::move(entry));
     }
   }
@@ -41,6 +42,10 @@ std::string encode_state(const RunState& state) {
     entry.set("prepared", Value::boolean(pod.prepared));
     entry.set("stopping", Value::boolean(pod.stopping));
     if (pod.captured) entry.set("captured", Value::boolean(true));
+    if (pod.outbound_mark != 0) {
+      entry.set("outboundMark", Value::integer(pod.outbound_mark));
+      entry.set("appMark", Value::integer(pod.app_mark));
+    }
     if (!pod.references.empty()) {
       Value& references = entry.set("references", Value::map());
       for (const auto& [name, hash] : pod.references) references.set(name, hash);
@@ -72,8 +77,9 @@ Result<RunState> load_state(const std::string& path) {
   state.next_endpoint_id = static_cast<uint32_t>((*root)["nextEndpointId"].as_int());
   state.revision = static_cast<uint64_t>((*root)["revision"].as_int());
   for (const Value& entry : (*root)["proxies"].items())
-    state.proxies.push_back({static_cast<pid_t>(entry["pid"].as_int()),
-                             static_cast<uint64_t>(entry["startTime"].as_int())});
+    state.proxies.push_back({entry["group"].as_string(),
+                             {static_cast<pid_t>(entry["pid"].as_int()),
+                              static_cast<uint64_t>(entry["startTime"].as_int())}});
   state.rules = (*root)["rules"].as_string();
   for (const Value& entry : (*root)["pods"].items()) {
     PodRecordState pod;
@@ -94,6 +100,8 @@ Result<RunState> load_state(const std::string& path) {
     pod.prepared = entry["prepared"].as_bool();
     pod.stopping = entry["stopping"].as_bool();
     pod.captured = entry["captured"].as_bool();
+    pod.outbound_mark = static_cast<uint32_t>(entry["outboundMark"].as_int());
+    pod.app_mark = static_cast<uint32_t>(entry["appMark"].as_int());
     for (const auto& member : entry["references"].members())
       pod.references[member.key] = member.value.as_string();
     state.pods.push_back(std::move(pod));

@@ -1,5 +1,5 @@
 // What a node writes down so that its successor can take over after kill -9. One JSON file,
-// replaced atomically after each change; it holds no secrets.
+// replaced atomically after each change, and readable by root alone.
 #pragma once
 
 #include <sys/types.h>
@@ -25,6 +25,9 @@ struct PodRecordState {
   bool prepared = false;  // made, but perhaps not connected and started yet
   bool stopping = false;
   bool captured = false;  // its namespace has, or may have, the mesh's rules
+  // The marks in these rules; 0: not known. Not for others to read: with a mark a pod would pass by
+  // its proxy, which is why the file is root's alone.
+  uint32_t outbound_mark = 0, app_mark = 0;
   // "ConfigMap/NAME" or "Secret/NAME" to a hash of the content that the pod has seen.
   std::map<std::string, std::string> references;
 };
@@ -35,6 +38,12 @@ struct ProcessState {
   bool operator==(const ProcessState&) const = default;
 };
 
+struct ProxyState {
+  std::string group;
+  ProcessState process;
+  bool operator==(const ProxyState&) const = default;
+};
+
 struct RunState {
   int version = kStateVersion;
   int gate_layout = 0;
@@ -43,7 +52,7 @@ struct RunState {
   uint64_t echo_start_time = 0;
   uint32_t next_endpoint_id = 1;
   uint64_t revision = 0;
-  std::vector<ProcessState> proxies;
+  std::vector<ProxyState> proxies;
   std::string rules;  // policy::RuleRegistry::save
   std::vector<PodRecordState> pods;
 };

@@ -35,7 +35,7 @@ TEST_F(State, ComesBackAsItWas) {
   pod.captured = true;
   pod.references = {{"ConfigMap/c", "12ab"}, {"Secret/s", "34cd"}};
   state.pods.push_back(pod);
-  state.proxies = {{4711, 99}};
+  state.proxies = {{"node", {4711, 99}}};
   ASSERT_TRUE(save_state(path_, state));
   auto back = load_state(path_);
   ASSERT_TRUE(back) << back.error().message;

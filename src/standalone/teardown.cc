@@ -91,7 +91,8 @@ Status tear_down_dead_run(const RunPaths& paths) {
         log_warn("down", removed.error().message);
     for (const PodRecordState& pod : state.pods) (void)(*runtime)->remove(pod.uid);
   }
-  for (const ProcessState& proxy : state.proxies) end_process(proxy.pid, proxy.start_time);
+  for (const ProxyState& proxy : state.proxies)
+    end_process(proxy.process.pid, proxy.process.start_time);
   end_process(state.echo_pid, state.echo_start_time);
   // Also an echo server of a node that was killed before it could write its pid down.
   if (Fd outside(::open((paths.run + "/netns/outside").c_str(), O_RDONLY | O_CLOEXEC)); outside)
