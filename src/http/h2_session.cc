@@ -258,7 +258,9 @@ void Session::recycle() {
 }
 
 void Session::close_stream(StreamState& stream, uint32_t code) {
-  stream.closed = true;
+  // nghttp2 tells twice of a request that was cancelled before it left: that it is not sent, and
+  // that its stream is closed. Put away twice, the state would serve two later streams at once.
+  if (std::exchange(stream.closed, true)) return;
   if (stream.unconsumed != 0)
     nghttp2_session_consume_connection(session_, std::exchange(stream.unconsumed, 0));
   StreamEvents* events = stream.alive ? stream.events : nullptr;
