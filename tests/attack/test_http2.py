@@ -34,6 +34,8 @@ class Http2(unittest.TestCase):
                 with self.subTest(attacker=attacker, case=name):
                     result = results[i]
                     self.assertNotIn("reached POST /props", result["body"])
+                    if "case" in result:
+                        self.assertEqual(result["case"], str(i), "somebody else's answer")
                     if result["status"] is None:
                         self.assertIn(result["end"], ("reset", "goaway", "closed"), result)
                     elif result["status"] != 200:
@@ -61,6 +63,24 @@ class Http2(unittest.TestCase):
                         self.assertNotEqual(result["code"], 0, result)  # NO_ERROR
                     else:
                         self.assertNotEqual(result["end"], "open", result)
+
+    def test_answers_are_never_mixed(self):
+        """Requests beside connections that break: each gets the answer that is its own."""
+        names = ("RST_STREAM of three bytes", "HEADERS inside a header block",
+                 "DATA with more padding than content", "frame larger than allowed")
+        broken = [sends for name, sends, _, _ in http2_messages.raw() if name in names]
+        self.assertEqual(len(broken), len(names))
+        for attacker in ATTACKERS:
+            for _ in range(10):
+                cases = [{"id": i, "kind": "raw", "read": 1,
+                          "sends": [[base64.b64encode(send).decode(), 0] for send in sends]}
+                         for i, sends in enumerate(broken * 4)]
+                cases += [http2_messages.encoded(i, "", http2_messages.GOOD, b"")
+                          for i in range(100, 148)]
+                results = self.arena.play_http2(attacker, cases)
+                for i in range(100, 148):
+                    self.assertEqual((results[i]["status"], results[i].get("case")), (200, str(i)),
+                                     results[i])
 
     def test_what_is_odd_but_allowed(self):
         cases = list(http2_messages.harmless())

@@ -169,6 +169,8 @@ class Client:
                 for name, value in self.inflater.read(payload):
                     if name == b":status" and int(value) >= 200:
                         out["status"] = int(value)
+                    elif name == b"x-case":
+                        out["case"] = value.decode("latin-1")
             elif kind == DATA and number == stream:
                 out["body"] = out.get("body", "") + payload.decode("latin-1")
             if kind in (HEADERS, DATA) and number == stream and flags & END_STREAM:
