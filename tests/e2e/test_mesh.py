@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 import unittest
+import urllib.request
 
 from harness import BINARY, Node, NodeTest, cli, eventually, leftovers
 from worlds import indent
@@ -325,6 +326,18 @@ class Mesh(MeshTest):
             named = [f for f in self.node.flows("--from", "street/")
                      if f.get("peerAuthentication") == "shop/strict"]
             self.assertTrue(named, self.node.flows("--from", "street/")[-3:])
+            # A forwarded port leads to the application: it is the operator's, not a pod's.
+            forward = subprocess.Popen(
+                [BINARY, "port-forward", "shop/server", "0:8080", "--name", self.NAME],
+                stdout=subprocess.PIPE, text=True)
+            try:
+                port = int(forward.stdout.readline().split("127.0.0.1:")[1].split()[0])
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/forwarded", timeout=8) as a:
+                    self.assertIn(b"server /forwarded", a.read())
+            finally:
+                forward.kill()
+                forward.wait()
+                forward.stdout.close()
             # The node's probes pass.
             time.sleep(2.5)
             self.assertTrue(self.node.status()["ready"])
@@ -388,17 +401,58 @@ class Mesh(MeshTest):
                    what="plaintext again")
 
     def test_10_takeover(self):
+        """The proxies outlive the node process: traffic goes on without it, and under the next."""
         old = proxies(self.node)["node"]["pid"]
+        done = self.node.exec("shop/client", "/bin/sh", "-c",
+                              "setsid /usr/bin/python3 /programs/load.py "
+                              "server.shop.svc.cluster.local 8 > /tmp/load 2>&1 &")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        time.sleep(1)
         self.node.kill()
-        # Nothing passes in plaintext while no proxy is there; the pods live.
+        time.sleep(2)
         self.node.start()
         self.assertTrue(self.node.status()["tookOver"])
-        self.assertNotEqual(proxies(self.node)["node"]["pid"], old)
-        # Whoever inherits it may not have waited for it yet: a dead process has no command line.
-        gone = pathlib.Path(f"/proc/{old}/cmdline")
-        self.assertTrue(not gone.exists() or not gone.read_bytes())
-        eventually(self, lambda: self.http("shop/client").get("status") == 200, 20, "service")
+        self.assertEqual(proxies(self.node)["node"]["pid"], old)
+        self.served(self.http("shop/client"))
         self.assertEqual(self.echo("shop/client").get("echo"), "hello over there")
+
+        def result():
+            text = self.node.exec("shop/client", "/bin/cat", "/tmp/load").stdout
+            return json.loads(text) if text else None
+        load = eventually(self, result, 30, "the end of the load")
+        self.assertEqual(load["failed"], [], load)
+        self.assertGreater(load["done"], 100)
+        # Of a dead proxy nothing can be taken over: another one is started, with new sockets.
+        self.node.kill()
+        os.kill(old, signal.SIGKILL)
+        self.node.start()
+        self.assertNotIn(proxies(self.node)["node"]["pid"], (0, old))
+        eventually(self, lambda: self.http("shop/client").get("status") == 200, 20, "service")
+        self.write("peer.yaml", STRICT)
+        self.served(self.http("shop/client"))
+        self.assertIn("error", self.http("street/stranger"))
+
+    def test_11_nothing_is_left_of_pods_that_come_and_go(self):
+        node, pid = self.node, proxies(self.node)["node"]["pid"]
+
+        def counts():
+            return [len(os.listdir(f"/proc/{p}/fd")) for p in (node.process.pid, pid)]
+        more = "".join(pod("shop", f"extra{i}", command=IDLE) for i in range(20))
+        seen = []
+        for round in range(3):
+            node.write("extra.yaml", more)
+            eventually(self, lambda: node.status()["podsReady"] == 25 and node.status()["ready"], 60,
+                       "more pods")
+            node.write("extra.yaml", NOTHING)
+            eventually(self, lambda: node.status()["pods"] == 5 and node.status()["ready"], 60,
+                       "fewer pods")
+            listed = json.loads(node.run("get", "identities", "-o", "json", check=True).stdout)
+            self.assertEqual(len(listed["items"]), 3)
+            time.sleep(1)
+            seen.append(counts())
+        # The first round may warm things up; from then on nothing grows.
+        for before, after in zip(seen[1], seen[2]):
+            self.assertLessEqual(after, before + 8, seen)
 
 
 class Rotation(MeshTest):
