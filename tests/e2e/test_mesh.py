@@ -196,6 +196,20 @@ spec:
 
 NOTHING = "# nothing\n"
 
+SETTINGS = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: istio-system}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    accessLogFile: /dev/stdout
+    accessLogEncoding: JSON
+"""
+
 
 def proxies(node):
     return {p["group"]: p for p in node.status()["mesh"]["proxies"]}
@@ -234,7 +248,7 @@ class MeshTest(NodeTest):
 class Mesh(MeshTest):
     NAME = "e2e-mesh"
     MANIFESTS = {"world.yaml": WORLD, "peer.yaml": NOTHING + STRICT.replace("STRICT", "PERMISSIVE"),
-                 "authz.yaml": ALL}
+                 "authz.yaml": ALL, "settings.yaml": SETTINGS}
 
     def test_01_status_and_identities(self):
         status = self.node.status()["mesh"]
@@ -386,6 +400,33 @@ class Mesh(MeshTest):
         plain = [f for f in self.node.flows("--from", "shop/client", "--to", "shop/server")
                  if "mesh" not in f and f.get("tls") == "plaintext"]
         self.assertEqual(plain, [])
+
+    def test_08_access_log(self):
+        self.served(self.http("shop/client", path="/logged"), "/logged")
+        path = pathlib.Path(self.node.status()["mesh"]["accessLog"])
+
+        def line():
+            for text in path.read_text().splitlines():
+                entry = json.loads(text)
+                if entry["path"] == "/logged":
+                    return entry
+        entry = eventually(self, line, 10, "a line")
+        self.assertEqual(entry["method"], "GET")
+        self.assertEqual(str(entry["response_code"]), "200")
+
+    def test_09_what_a_pod_does_first_is_intercepted_already(self):
+        """Interception, proxy and certificate are there before its first process."""
+        command = ["/bin/sh", "-c", "/usr/bin/python3 /programs/client.py http "
+                   "http://server.shop.svc.cluster.local:8080/first; exec sleep infinity"]
+        self.node.write("extra.yaml", pod("shop", "early", command=command))
+        try:
+            text = eventually(self, lambda: self.node.run("logs", "shop/early").stdout, 30, "output")
+            answer = json.loads(text)
+            self.served(answer, "/first")
+            self.assertIn("URI=spiffe://cluster.local/ns/shop/sa/early-sa", answer["body"])
+        finally:
+            self.node.write("extra.yaml", NOTHING)
+        eventually(self, lambda: self.node.status()["pods"] == 5, 30, "its end")
 
     def test_09_a_pod_joins_and_leaves(self):
         joined = WORLD.replace('"name": "street", "labels": {}', "")
