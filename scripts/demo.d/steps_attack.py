@@ -137,17 +137,20 @@ def spoofed(node):
 
 
 @step("explain an allowed and a denied pair",
-      "allowed by rule 0 of inference/inference-ingress (exit 0); denied by default (exit 1)")
+      "a completion is allowed, by rule 0 of inference/inference-ingress and rule 0 of\n"
+      "inference/inference-authz (exit 0); the attacker is denied by default (exit 1)")
 def explain(node):
     gateway, _ = node.pod("api-gateway", "gateway")
     service = "svc/inference/model-server:8080"
-    allowed = node.run("explain", gateway, service, check=False)
+    request = ["--method", "POST", "--path", "/v1/completions"]
+    allowed = node.run("explain", *request, gateway, service, check=False)
     refused = node.run("explain", ATTACKER, service, check=False)
-    expect(allowed.returncode == 0 and "inference/inference-ingress" in allowed.stdout,
+    expect(allowed.returncode == 0 and "inference/inference-ingress" in allowed.stdout
+           and "inference/inference-authz" in allowed.stdout,
            f"exit {allowed.returncode}: {allowed.stdout}{allowed.stderr}")
     expect(refused.returncode == 1 and "default-deny-all" in refused.stdout,
            f"exit {refused.returncode}: {refused.stdout}{refused.stderr}")
-    return (f"$ sallyport explain {gateway} {service}\n{allowed.stdout.rstrip()}\n"
+    return (f"$ sallyport explain {' '.join(request)} {gateway} {service}\n{allowed.stdout.rstrip()}\n"
             f"$ sallyport explain {ATTACKER} {service}\n{refused.stdout.rstrip()}")
 
 
