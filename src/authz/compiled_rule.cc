@@ -47,6 +47,10 @@ bool glob_holds(GlobKind kind, std::string_view glob, const Text& text) {
 
 }  // namespace
 
+uint16_t port_of(std::string_view value) {
+  return parse_number<uint16_t>(value).value_or(0);
+}
+
 std::optional<Key> key_of(Field field, const std::string& value, const ValueContext& context) {
   if (is_address(field)) return Key{field, GlobKind::kExact, block_of(value).to_string()};
   switch (field) {
@@ -63,7 +67,7 @@ std::optional<Key> key_of(Field field, const std::string& value, const ValueCont
     case Field::kHost:
       return glob_key(field, lower(value));
     case Field::kPort:
-      return Key{field, GlobKind::kExact, std::to_string(parse_number<uint16_t>(value).value())};
+      return Key{field, GlobKind::kExact, std::to_string(port_of(value))};
     case Field::kPath:
       return path_key(value, context);
     default:
@@ -81,7 +85,7 @@ ValueSet::ValueSet(Field field, const std::vector<std::string>& values,
       continue;
     }
     if (field == Field::kPort) {
-      ports_.push_back(parse_number<uint16_t>(value).value());
+      ports_.push_back(port_of(value));
       continue;
     }
     if (field == Field::kPath && PathTemplate::is_template(value)) {

@@ -59,6 +59,9 @@ bool any_host_spelling(const Subject& subject, Visit&& visit) {
          (port && dot && visit(FoldedText{parts.name, parts.port}));
 }
 
+// A value of `ports` that has been checked.
+[[nodiscard]] uint16_t port_of(std::string_view value);
+
 // One value as a key to look up by: a glob, or an address block, or a port. Null where the value is
 // none of these (a namespace with stars inside, request principals).
 struct Key {

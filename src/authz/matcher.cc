@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <vector>
 
 #include "authz/compiled_rule.h"
@@ -49,7 +48,7 @@ struct Program {
 
 struct Policy {
   std::string ns, name;
-  std::optional<int> broken;  // the rule that cannot be enforced
+  int broken = -1;  // the rule that cannot be enforced, where one is at fault
 };
 
 // The first policy of a kind, among those in force and among all.
@@ -65,7 +64,7 @@ struct First {
 class CompiledMatcher : public Matcher {
  public:
   std::vector<Policy> policies;
-  std::optional<Program> http, tcp;
+  std::unique_ptr<const Program> http, tcp;
   First broken, allow;
   bool has_dry_run = false;
   bool reads = false;
@@ -109,7 +108,7 @@ class CompiledMatcher : public Matcher {
     auto credit = [&](bool verdict, Reason reason, const Rule& rule) {
       return say(verdict, reason, rule.policy, rule.number);
     };
-    if (bad != kNone) return say(false, Reason::kUnenforceable, bad, *policies[bad].broken);
+    if (bad != kNone) return say(false, Reason::kUnenforceable, bad, policies[bad].broken);
     if (deny != kNone) return credit(false, Reason::kRuleDenies, program.rules[deny]);
     if (allow_policy == kNone) return out;
     if (allow_rule != kNone) return credit(true, Reason::kRuleAllows, program.rules[allow_rule]);
@@ -168,8 +167,8 @@ class Compiler {
     contexts_.reserve(sources_.size());
     for (const auto* policy : sources_)
       if (!(policy->dry_run && policy->action == AuthorizationAction::kAudit)) add(*policy);
-    out_->http.emplace(http_.finish());
-    out_->tcp.emplace(tcp_.finish());
+    out_->http = std::make_unique<const Program>(http_.finish());
+    out_->tcp = std::make_unique<const Program>(tcp_.finish());
     return out_;
   }
 

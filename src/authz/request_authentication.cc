@@ -97,7 +97,7 @@ class CompiledVerifier : public TokenVerifier {
         if (field.name != place.header || !field.value.starts_with(place.prefix)) continue;
         if (++tokens > kMostTokens) return refused(401, "Too many Jwts in the request");
         Verdict verdict = try_rules(place, field.value.substr(place.prefix.size()), now);
-        if (!verdict.token) return refused(verdict.status, std::move(verdict.reason));
+        if (!verdict.good) return refused(verdict.status, std::move(verdict.reason));
         take(out, place, verdict, &winner);
       }
     }
@@ -106,7 +106,8 @@ class CompiledVerifier : public TokenVerifier {
 
  private:
   struct Verdict {
-    std::optional<jwt::Token> token;
+    bool good = false;
+    jwt::Token token;
     size_t rule = 0;
     int status = 401;
     std::string reason;
@@ -134,7 +135,7 @@ class CompiledVerifier : public TokenVerifier {
         continue;
       }
       auto result = jwt::verify(token, *rule.keys, {rule.issuer, &rule.audiences}, now);
-      if (result) return {std::move(*result), number, 0, {}};
+      if (result) return {true, std::move(*result), number, 0, {}};
       // A good token for another audience is forbidden, whatever other rules say of it.
       if (out.status == 403) continue;
       out.status = result.error() == jwt::Failure::kAudience ? 403 : 401;
@@ -151,7 +152,7 @@ class CompiledVerifier : public TokenVerifier {
       strip.push_back(place.header);
     if (verdict.rule >= *winner) return;
     *winner = verdict.rule;
-    jwt::Token& token = *verdict.token;
+    jwt::Token& token = verdict.token;
     out.request_principal.clear();
     if (!token.issuer.empty() && !token.subject.empty())
       out.request_principal = token.issuer + "/" + token.subject;

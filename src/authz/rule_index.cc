@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/strings.h"
-
 namespace sallyport::authz {
 namespace {
 
@@ -133,7 +131,7 @@ void RuleIndex::file(const Key& key, uint32_t id) {
       blocks_.add(block_of(key.text), id);
       break;
     case Field::kPort: {
-      auto& ids = ports_[parse_number<uint16_t>(key.text).value()];
+      auto& ids = ports_[port_of(key.text)];
       if (ids.empty() || ids.back() != id) ids.push_back(id);
       break;
     }
