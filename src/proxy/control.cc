@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kConfigMost = 256 << 20;
 constexpr size_t kSvidMost = 4 << 20;
+constexpr size_t kAskedMost = 32;  // wishes for one stock
 
 Fd copy(const Fd& fd) {
   return fd ? Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)) : Fd();
@@ -107,7 +108,10 @@ Status Control::wait_for_node() {
 void Control::take_requests() {
   ControlMailbox::Content content = mailbox_.take();
   for (const ControlMailbox::SocketRequest& request : content.requests) {
-    asked_[{request.uid, request.kind, request.family}].push_back({request.worker, request.count});
+    auto& waiting = asked_[{request.uid, request.kind, request.family}];
+    waiting.push_back({request.worker, request.count});
+    // Workers repeat what was not answered; while no node is there that adds up.
+    if (waiting.size() > kAskedMost) waiting.pop_front();
     send(mesh::NeedSockets{request.uid, request.kind, request.family, request.count});
   }
   for (auto& task : content.tasks) task();

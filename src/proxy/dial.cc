@@ -6,6 +6,7 @@
 namespace sallyport::proxy {
 namespace {
 
+constexpr std::chrono::seconds kSocketWait{5};
 constexpr std::string_view kWireTcp = "\x05istio";
 constexpr std::string_view kWireHttp1 = "\x0eistio-http/1.1\x05istio\x08http/1.1";
 constexpr std::string_view kWireHttp2 = "\x08istio-h2\x05istio\x02h2";
@@ -54,7 +55,10 @@ telemetry::HandshakeResult handshake_result(const Stream* stream, StreamFailure 
 }
 
 Dial::Dial(Worker& worker, Pod& source, DialUser& user)
-    : worker_(worker), source_(source), user_(user) {}
+    : worker_(worker),
+      source_(source),
+      user_(user),
+      waiting_([](void* self) { static_cast<Dial*>(self)->on_timer(); }, this) {}
 
 Dial::~Dial() = default;
 
@@ -81,15 +85,24 @@ void Dial::start(const Target& target, Alpn alpn) {
   Fd socket = stock.take();
   if (socket)
     on_socket(std::move(socket));
-  else
+  else {
+    worker_.loop().arm(waiting_, kSocketWait);
     stock.wait(*this);
+  }
+}
+
+void Dial::on_timer() {
+  SocketWaiter::forget();
+  refuse(RefusalKind::kNoSocket, "the node gave none in time");
 }
 
 void Dial::on_no_socket() {
+  waiting_.cancel();
   refuse(RefusalKind::kNoSocket, "too many connections wait for one");
 }
 
 void Dial::on_socket(Fd socket) {
+  waiting_.cancel();
   bssl::UniquePtr<SSL> ssl;
   if (target_.mtls) {
     const std::string_view sni =

@@ -50,6 +50,7 @@ class Dial final : private StreamUser, private SocketWaiter, private TurnWork {
   void on_failure(StreamFailure failure, std::string_view why) override;
   void on_turn() override;
   void refuse(RefusalKind kind, std::string detail);
+  void on_timer();
 
   Worker& worker_;
   Pod& source_;
@@ -59,6 +60,7 @@ class Dial final : private StreamUser, private SocketWaiter, private TurnWork {
   Alpn alpn_ = Alpn::kTcp;
   StreamPtr stream_;
   std::unique_ptr<Refusal> refusal_;
+  Timer waiting_;  // for a socket
 };
 
 }  // namespace sallyport::proxy

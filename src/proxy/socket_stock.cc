@@ -5,6 +5,7 @@
 namespace sallyport::proxy {
 namespace {
 
+constexpr int kQuietMost = 3;
 constexpr size_t kWaitersMost = 4096;
 constexpr int kAskMost = 128;  // a message takes 200 descriptors
 
@@ -54,7 +55,15 @@ void SocketStock::wait(SocketWaiter& waiter) {
   refill();
 }
 
+void SocketStock::tend() {
+  if (asked_ == 0 || ++quiet_ < kQuietMost) return;
+  quiet_ = 0;
+  asked_ = 0;
+  refill();
+}
+
 void SocketStock::add(std::vector<Fd> sockets) {
+  quiet_ = 0;
   asked_ = std::max(0, asked_ - static_cast<int>(sockets.size()));
   for (Fd& socket : sockets) {
     if (first_) {

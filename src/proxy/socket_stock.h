@@ -48,6 +48,9 @@ class SocketStock {
   void wait(SocketWaiter& waiter);
   void add(std::vector<Fd> sockets);
   void fill() { refill(); }  // at the pod's start
+  // Every second. A wish that got no answer for a while is forgotten and made again: the node may
+  // have been restarted, or could not make as many.
+  void tend();
   [[nodiscard]] size_t size() const { return sockets_.size(); }
 
  private:
@@ -56,6 +59,7 @@ class SocketStock {
   Ask ask_;
   std::vector<Fd> sockets_;
   int asked_ = 0;
+  int quiet_ = 0;  // seconds without an answer to what was asked
   size_t waiting_ = 0;
   SocketWaiter* first_ = nullptr;
   SocketWaiter** tail_ = &first_;

@@ -77,6 +77,17 @@ TEST_F(SocketStockTest, ManyWaitersAskForMore) {
   for (const auto& waiting : all) EXPECT_TRUE(waiting->got);
 }
 
+TEST_F(SocketStockTest, AWishWithoutAnswerIsMadeAgain) {
+  stock_->fill();
+  stock_->tend();
+  EXPECT_EQ(times_, 1);
+  for (int i = 0; i < 3; ++i) stock_->tend();
+  EXPECT_EQ(times_, 2);
+  stock_->add(sockets(SocketStock::kBatch));
+  for (int i = 0; i < 5; ++i) stock_->tend();
+  EXPECT_EQ(times_, 2);
+}
+
 TEST_F(SocketStockTest, ItsEndIsTold) {
   Waiting waiting;
   stock_->wait(waiting);

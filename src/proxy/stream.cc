@@ -12,7 +12,7 @@ namespace sallyport::proxy {
 namespace {
 
 constexpr size_t kScratch = 64 << 10;  // one read or one sealed write
-constexpr int kReadsPerTurn = 4;       // then others get their turn
+constexpr int kReadsPerTurn = 4;       // after a FIN; then others get their turn
 constexpr std::chrono::seconds kLinger{5};
 
 }  // namespace
@@ -243,6 +243,8 @@ void Stream::read_on(bool until_empty) {
         readable_ = false;
         return;
       }
+      // A full buffer: what it became is sent first, while it is in the cache.
+      if (static_cast<size_t>(n) == kScratch) break;
       continue;
     }
     if (n == 0) {

@@ -142,7 +142,8 @@ TEST_F(TcpPairTest, AsksTheNetworkPolicyFirst) {
   EXPECT_STREQ(seen[0].policy, "ai/nobody");
 }
 
-TEST_F(TcpPairTest, NetworkPolicyCutsWhatItAllowedBefore) {
+// What was allowed and is no longer is the kernel's to hold; only what is new is refused here.
+TEST_F(TcpPairTest, ANewNetworkPolicyRefusesNewConnections) {
   start();
   Fd client = dial(at(kServiceIp, 80));
   send_all(client, "x");
@@ -154,6 +155,19 @@ TEST_F(TcpPairTest, NetworkPolicyCutsWhatItAllowedBefore) {
   deny->isolates_ingress = true;
   world_.network_policies = {deny};
   publish();
+  EXPECT_EQ(next(dial(at(kServiceIp, 80))), -ECONNRESET);
+  send_all(client, "y");
+  EXPECT_EQ(read_n(app, 1), "y");
+}
+
+TEST_F(TcpPairTest, AnAddressWithAnotherOwnerIsCutOff) {
+  start();
+  Fd client = dial(at(kServiceIp, 80));
+  send_all(client, "x");
+  Fd app = accept_from(origin_);
+  EXPECT_EQ(read_n(app, 1), "x");
+  pods_[1].uid = "uid-successor";
+  a_->set_snapshot(snapshot("uid-client"));
   EXPECT_EQ(next(client), -ECONNRESET);
 }
 

@@ -219,6 +219,9 @@ std::map<std::string, std::shared_ptr<const TlsIdentity>> Worker::identities() c
 
 void Worker::on_second() {
   load_.prune(kLoadMost);
+  for (auto& [uid, pod] : pods_)
+    for (auto& kinds : pod->stock)
+      for (auto& stock : kinds) stock->tend();
   if (memory() + buffers_.kept() > shed_above_ / limits_.shed_percent * limits_.shrink_percent)
     buffers_.shrink();
   pool_->tend();
