@@ -21,7 +21,7 @@ class Server final : public ServerHost {
     Request(Server& owner, ServerStream& its) : server(owner), stream(its) {}
     void on_data(Bytes bytes, bool end) override {
       fuzz::check(!dead, "an event after the end");
-      server.bytes += bytes.size();
+      server.body_bytes += bytes.size();
       if ((server.mode_ & 1) != 0 && !end) stream.pause();
       if ((server.mode_ & 2) != 0 && !end) {
         stream.reset();
@@ -99,7 +99,7 @@ class Server final : public ServerHost {
     request.dead = true;
   }
 
-  size_t bytes = 0;
+  size_t body_bytes = 0;
 
  private:
   uint8_t mode_;

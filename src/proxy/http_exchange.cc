@@ -58,7 +58,7 @@ http::StreamEvents* Exchange::begin(http::ServerStream& stream, http::RequestHea
   outcome_.clear();
   outcome_.generation = worker.snapshot()->generation();
   token_ = {};
-  started_ = worker.loop().now();
+  started_ = touched_ = worker.loop().now();
   last_read_ = session_.read_at();
   request_end_ = end ? started_ : Monotonic{};
   response_start_ = {};
@@ -152,6 +152,7 @@ void Exchange::pass_request_end() {
 // ----------------------------------------------------------------------------------
 
 void Exchange::on_data(Bytes bytes, bool end) {
+  touched_ = session_.worker().loop().now();
   request_bytes_ += bytes.size();
   if (grpc_) request_messages_.take(bytes);
   if (end) {
@@ -221,7 +222,7 @@ void Exchange::informational(http::ResponseHead& head) {
 
 void Exchange::response(http::ResponseHead& head, bool end) {
   response_started_ = true;
-  response_start_ = session_.worker().loop().now();
+  response_start_ = touched_ = session_.worker().loop().now();
   outcome_.status = head.status;
   keep_fields(head.headers);
   head.headers.remove_unless([](http::Field field) { return !field.name.starts_with("x-envoy-"); });
@@ -236,6 +237,7 @@ void Exchange::response(http::ResponseHead& head, bool end) {
 }
 
 void Exchange::response_data(Bytes bytes, bool end) {
+  touched_ = session_.worker().loop().now();
   response_bytes_ += bytes.size();
   if (grpc_) response_messages_.take(bytes);
   if (end) response_ended_ = true;
@@ -399,6 +401,19 @@ void Exchange::abort_both(uint32_t down_code, ResponseFlag flag, std::string_vie
   if (http::ClientStream* up = std::exchange(up_, nullptr)) up->reset(kCancel);
   if (http::ServerStream* down = std::exchange(down_, nullptr)) down->reset(down_code);
   finish();
+}
+
+void Exchange::check_idle(Monotonic before) {
+  if (touched_ > before) return;
+  session_.worker().counters().add(http::Counter::kStreamIdle);
+  if (response_started_) {
+    abort_both(kCancel, ResponseFlag::kStreamIdle, "stream idle");
+    return;
+  }
+  forget_upstream();
+  if (http::ClientStream* up = std::exchange(up_, nullptr)) up->reset(kCancel);
+  constexpr int kDeadlineExceeded = 4;
+  answer(504, kDeadlineExceeded, "stream timeout", ResponseFlag::kStreamIdle, "stream idle");
 }
 
 void Exchange::forget_upstream() {

@@ -43,6 +43,8 @@ class Exchange final : public http::StreamEvents, private PoolUser, private Firs
   // Decides again, by the snapshot that holds now.
   void on_snapshot();
   [[nodiscard]] bool live() const { return live_; }
+  // Ends where no byte went in either direction since `before`.
+  void check_idle(Monotonic before);
 
  private:
   friend struct ReportWriter;
@@ -122,7 +124,7 @@ class Exchange final : public http::StreamEvents, private PoolUser, private Firs
   authz::TokenResult token_;
 
   Outcome outcome_;
-  Monotonic started_, last_read_, request_end_, response_start_;
+  Monotonic started_, touched_, last_read_, request_end_, response_start_;
   WallTime wall_;
   uint64_t request_bytes_ = 0, response_bytes_ = 0;
   uint64_t added_ns_ = 0;

@@ -318,18 +318,5 @@ TEST_F(HttpPairTest, MalformedRequestsAreAnswered400AndNotForwarded) {
   EXPECT_EQ(origin_.heads().size(), 0u);
 }
 
-TEST_F(HttpPairTest, OverloadShedsRequests) {
-  start();
-  Fd client = dial(at(kServiceIp, 80));
-  ASSERT_EQ(ask(client, kGet).status(), 200);
-  a_->on_worker([](Worker& w) {
-    w.set_budget(1);
-    return 0;
-  });
-  const Reply reply = ask(client, kGet);
-  EXPECT_EQ(reply.status(), 503);
-  EXPECT_EQ(header_of(reply.head, "retry-after"), "1");
-}
-
 }  // namespace
 }  // namespace sallyport::proxy::testing

@@ -40,7 +40,7 @@ void HttpSession::start(StreamPtr stream, Bytes first) {
     if (const TlsFacts* facts = stream_->tls(); facts != nullptr && facts->peer)
       client_cert_ =
           client_cert_header(pod().local->info->spiffe, facts->peer->sha256, facts->peer_spiffe);
-  worker().loop().arm(idle_, idle_time());
+  worker().loop().arm(idle_, std::min(idle_time(), stream_idle()));
   stream_->resume();
   if (kind_ == HttpKind::kHttp2) output_pending();  // SETTINGS
   if (!first.empty()) on_data(first);
@@ -204,23 +204,30 @@ void HttpSession::on_deadline() {
   output_pending();
 }
 
+std::chrono::nanoseconds HttpSession::stream_idle() const {
+  return worker().limits().stream_idle;
+}
+
 void HttpSession::on_idle() {
   if (closed()) return;
-  const bool busy = codec_->active() != 0;
-  const std::chrono::nanoseconds most = busy ? worker().limits().stream_idle : idle_time();
-  const std::chrono::nanoseconds quiet = worker().loop().now() - active_;
-  if (quiet < most) {
-    // A busy connection may become an idle one, whose time is shorter.
-    worker().loop().arm(idle_, std::min(most - quiet, idle_time()));
-    return;
+  const Monotonic now = worker().loop().now();
+  for (size_t i = 0; i < exchanges_.size() && !closed(); ++i)
+    if (exchanges_[i]->live()) exchanges_[i]->check_idle(now - stream_idle());
+  if (closed()) return;
+  output_pending();
+  // A busy connection may become an idle one, and a stream may be older than the others.
+  std::chrono::nanoseconds next = std::min(idle_time(), stream_idle());
+  if (codec_->active() == 0) {
+    const std::chrono::nanoseconds quiet = now - active_;
+    if (quiet >= idle_time()) {
+      worker().counters().add(http::Counter::kIdleTime);
+      on_drain();
+      next = worker().limits().drain_time;
+    } else {
+      next = std::min(next, idle_time() - quiet);
+    }
   }
-  worker().counters().add(busy ? http::Counter::kStreamIdle : http::Counter::kIdleTime);
-  if (busy) {
-    cut();
-    return;
-  }
-  on_drain();
-  worker().loop().arm(idle_, worker().limits().drain_time);
+  worker().loop().arm(idle_, next);
 }
 
 }  // namespace sallyport::proxy

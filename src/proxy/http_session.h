@@ -71,6 +71,7 @@ class HttpSession final : public Session,
   void on_idle();
   void rested();
   [[nodiscard]] std::chrono::nanoseconds idle_time() const;
+  [[nodiscard]] std::chrono::nanoseconds stream_idle() const;
 
   Downstream who_;
   HttpKind kind_;
