@@ -522,6 +522,22 @@ class Rotation(MeshTest):
             self.assertGreaterEqual(item["issued"], 5)
 
 
+class Down(unittest.TestCase):
+    def test_down_ends_the_proxies_that_a_killed_node_left(self):
+        before = leftovers("e2e-mesh-down")[0]
+        node = Node("e2e-mesh-down", {"world.yaml": WORLD})
+        try:
+            node.start()
+            pid = proxies(node)["node"]["pid"]
+            node.kill()
+            self.assertTrue(pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
+        finally:
+            node.stop()
+        gone = pathlib.Path(f"/proc/{pid}/cmdline")
+        self.assertTrue(not gone.exists() or not gone.read_bytes())
+        self.assertEqual(leftovers("e2e-mesh-down")[0], before)
+
+
 class Plain(unittest.TestCase):
     def test_without_a_meshed_pod_there_is_no_proxy(self):
         before = leftovers("e2e-plain")[0]
