@@ -34,7 +34,7 @@ TEST(GlobMap, FindsWhatMatchesAndNothingElse) {
       std::string glob = random.word(5);
       switch (random.below(4)) {
         case 0:
-          glob = "*" + glob;
+          glob.insert(0, 1, '*');
           break;
         case 1:
           glob += "*";
