@@ -51,8 +51,8 @@ std::string ruleset(const Rules& rules);
 
 // Settings and routing first, then all rules at once. May be repeated, also with other marks.
 Status apply(int netns, const Rules& rules);
-// For a pod that cannot be intercepted (a process of its has the ports): nothing but UDP, probes and
-// what stays within the pod passes any more. Replaces the rules.
+// For a pod that cannot be intercepted (a process of its has the ports): nothing but UDP, probes
+// and what stays within the pod passes any more. Replaces the rules.
 std::string deny_ruleset(const std::vector<Ip>& probe_sources);
 Status deny(int netns, const std::vector<Ip>& probe_sources);
 // Takes all of it back, for a pod that leaves the mesh. Nothing there is fine.

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 
 #include <cstring>
-#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -22,9 +21,6 @@
 namespace sallyport::capture {
 
 constexpr int kWaitMillis = 3000;
-#ifndef IP6T_SO_ORIGINAL_DST
-#define IP6T_SO_ORIGINAL_DST 80
-#endif
 
 struct Where {
   Ip ip;
@@ -178,21 +174,23 @@ class Lab : public ::testing::TestWithParam<Family> {
   }
 
   struct Accepted {
-    Fd fd;
+    Fd fd;  // empty: nobody came
     Where peer, original;
+    explicit operator bool() const { return static_cast<bool>(fd); }
+    Accepted* operator->() { return this; }
   };
   // The next connection with its source and the destination that its initiator wrote.
-  static std::optional<Accepted> accept_at(const Fd& listener, int millis = kWaitMillis) {
-    if (!wait_for(listener.get(), POLLIN, millis)) return std::nullopt;
+  static Accepted accept_at(const Fd& listener, int millis = kWaitMillis) {
+    if (!wait_for(listener.get(), POLLIN, millis)) return {};
     Accepted out;
     Address peer;
     out.fd = Fd(::accept4(listener.get(), peer.raw(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!out.fd) return std::nullopt;
+    if (!out.fd) return {};
     out.peer = peer.where();
     Address original;
     bool v4 = peer.storage.ss_family == AF_INET;
-    if (::getsockopt(out.fd.get(), v4 ? SOL_IP : SOL_IPV6,
-                     v4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, original.raw(),
+    // The option has one number in both families (IP6T_SO_ORIGINAL_DST).
+    if (::getsockopt(out.fd.get(), v4 ? SOL_IP : SOL_IPV6, SO_ORIGINAL_DST, original.raw(),
                      &original.size) == 0)
       out.original = original.where();
     return out;

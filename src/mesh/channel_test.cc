@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <memory>
 
 #include "base/fs.h"
 #include "mesh/messages.h"
@@ -29,8 +30,8 @@ class ChannelTest : public ::testing::Test {
   void SetUp() override {
     auto ends = make_channel();
     ASSERT_TRUE(ends) << ends.error().message;
-    node_.emplace(std::move(ends->first));
-    proxy_.emplace(std::move(ends->second));
+    node_ = std::make_unique<Channel>(std::move(ends->first));
+    proxy_ = std::make_unique<Channel>(std::move(ends->second));
   }
 
   template <class T>
@@ -74,7 +75,7 @@ class ChannelTest : public ::testing::Test {
     ASSERT_GE(::sendmsg(proxy_->fd(), &message, MSG_NOSIGNAL), 0) << std::strerror(errno);
   }
 
-  std::optional<Channel> node_, proxy_;
+  std::unique_ptr<Channel> node_, proxy_;
 };
 
 TEST_F(ChannelTest, EveryMessageArrives) {

@@ -25,7 +25,7 @@ Value cidrs(const std::vector<Cidr>& all) {
   return out;
 }
 
-Status read_texts(ConfigReader in, std::vector<std::string>& out) {
+Status read_texts(const ConfigReader& in, std::vector<std::string>& out) {
   SP_TRY(const std::vector<Value>* items, in.items());
   for (const Value& item : *items) {
     if (!item.is_string()) return in.wrong("expected strings");
@@ -34,7 +34,7 @@ Status read_texts(ConfigReader in, std::vector<std::string>& out) {
   return {};
 }
 
-Status read_cidrs(ConfigReader in, std::vector<Cidr>& out) {
+Status read_cidrs(const ConfigReader& in, std::vector<Cidr>& out) {
   std::vector<std::string> all;
   SP_CHECK_OK(read_texts(in, all));
   for (const std::string& text : all) {
@@ -47,7 +47,7 @@ Status read_cidrs(ConfigReader in, std::vector<Cidr>& out) {
 
 // Objects are read by the decoder of manifests, one by one: its bound on the size of a text is
 // meant for files.
-Result<world::World> read_objects(ConfigReader in) {
+Result<world::World> read_objects(const ConfigReader& in) {
   SP_TRY(const std::vector<Value>* items, in.items());
   std::vector<k8s::AnyObject> objects;
   objects.reserve(items->size());

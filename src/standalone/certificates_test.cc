@@ -60,12 +60,14 @@ TEST_F(CertificatesTest, OneForEachIdentityAndAllThatAProxyNeeds) {
   auto json = codec::parse_json(*mesh::from_memfd(*issued->content, 1 << 20));
   ASSERT_TRUE(json);
   EXPECT_EQ((*json)["id"].as_string(), "spiffe://cluster.local/ns/a/sa/a");
-  EXPECT_EQ(*codec::decode_base64((*json)["chain"].items().at(0).as_string()), "certificate 1");
-  EXPECT_EQ(*codec::decode_base64((*json)["key"].as_string()), std::string("key\0", 4) + "1");
+  auto bytes = [](const codec::Value& text) {
+    return codec::decode_base64(text.as_string()).value_or("not base64");
+  };
+  EXPECT_EQ(bytes((*json)["chain"].items().at(0)), "certificate 1");
+  EXPECT_EQ(bytes((*json)["key"]), std::string("key\0", 4) + "1");
   EXPECT_EQ((*json)["notBefore"].as_int(), 1'000'000 - 10);
   EXPECT_EQ((*json)["notAfter"].as_int(), 1'000'000 + 1000);
-  EXPECT_EQ(*codec::decode_base64((*json)["roots"]["cluster.local"].items().at(0).as_string()),
-            "root");
+  EXPECT_EQ(bytes((*json)["roots"]["cluster.local"].items().at(0)), "root");
   certificates_.want({b_});
   EXPECT_FALSE(certificates_.find(a_.to_string()));
   EXPECT_EQ(certificates_.views().size(), 1U);

@@ -293,7 +293,8 @@ MeshControl::Applied MeshControl::apply(const world::World& world, const Pods& p
     // New pods start under a proxy that knows them; a pod's rules go when nobody dials it by
     // mutual TLS any more.
     for (const auto& [group, why] : fleet_->wait_ready(kReadyWait)) {
-      out.problems.push_back("proxy " + group + ": " + why);
+      std::string problem = "proxy ";
+      out.problems.push_back(problem.append(group).append(": ").append(why));
       for (const Member& member : members)
         if (member.group == group || group == "all") out.held_back.insert(member.key);
     }

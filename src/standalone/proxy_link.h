@@ -68,7 +68,10 @@ class ProxyLink {
   // False: the process is gone, or cannot be spoken to.
   bool flush();
   [[nodiscard]] size_t queued() const { return queue_.size(); }
-  Result<mesh::ToNode> receive() { return channel_->receive_to_node(); }
+  Result<mesh::ToNode> receive() {
+    if (!channel_) return fail(Code::kNotFound, "the control channel is closed");
+    return channel_->receive_to_node();
+  }
 
   [[nodiscard]] int channel_fd() const { return channel_ ? channel_->fd() : -1; }
   [[nodiscard]] int pid_fd() const { return process_ ? process_->pidfd.get() : -1; }
