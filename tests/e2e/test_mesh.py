@@ -162,7 +162,9 @@ IDLE = ["sleep", "infinity"]
 WORLD = (namespace("shop", {"sallyport.dev/mesh": "enabled"}) + namespace("street", {})
          + pod("shop", "server",
                annotations={"traffic.sidecar.istio.io/excludeInboundPorts": "9999"})
-         + pod("shop", "client", command=IDLE) + pod("shop", "other", command=IDLE)
+         + pod("shop", "client", command=IDLE)
+         + pod("shop", "other", command=IDLE,
+               annotations={"traffic.sidecar.istio.io/excludeOutboundPorts": "9000"})
          + pod("street", "stranger", command=IDLE)
          + service("shop", "server", "server")
          + service("shop", "server-headless", "server", headless=True))
@@ -334,6 +336,9 @@ class Mesh(MeshTest):
             self.assertEqual(self.echo("street/stranger", port=9999).get("echo"),
                              "hello over there")
             rows = {p["name"]: p for p in self.node.status()["mesh"]["pods"]}
+            self.assertEqual(rows["other"]["excludedOutboundPorts"], [9000])
+            self.served(self.http("shop/other"))
+            self.assertIn("error", self.echo("shop/other"), "its own exclusion sends plaintext")
             self.assertEqual(rows["server"]["mode"], "STRICT")
             self.assertEqual(rows["server"]["plaintextUdpPorts"], [8081])
             self.assertIn("UDP 8081 is plaintext", self.node.run("status", check=True).stdout)
