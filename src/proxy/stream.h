@@ -30,6 +30,7 @@ class Stream;
 
 // What the streams of one worker share.
 struct StreamContext {
+  static constexpr size_t kScratch = 64 << 10;  // one read, or one sealed write
   StreamContext(EventLoop& event_loop, http::BufferPool& buffers, const http::Limits& all_limits,
                 http::Counters& all_counters);
   ~StreamContext();
