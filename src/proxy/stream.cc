@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kReadsPerTurn = 4;  // after a FIN; then others get their turn
 constexpr std::chrono::seconds kLinger{5};
+constexpr uint64_t kLingerBytes = 16 << 20;  // read and dropped meanwhile: an upload that was refused
 
 }  // namespace
 
@@ -276,7 +277,13 @@ void Stream::read_on(bool until_empty) {
 
 bool Stream::take(size_t size) {
   const std::span<uint8_t> bytes(context_.in.data(), size);
-  if (lingering_) return true;
+  if (lingering_) {
+    // Who floods would otherwise be read for nothing until the time is over.
+    discarded_ += size;
+    if (discarded_ <= kLingerBytes) return true;
+    fail(StreamFailure::kReset, {});
+    return false;
+  }
   if (phase_ == Phase::kHandshake) {
     handshake(bytes);
     return phase_ != Phase::kClosed;
@@ -381,6 +388,8 @@ SocketAddress Stream::local_address() const {
 
 void Stream::linger(StreamPtr stream) {
   if (!stream || stream->phase_ != Phase::kOpen) return;
+  // Both ends have been told already: there is nothing to wait for.
+  if (stream->finished_ && stream->ended_ && stream->unsent() == 0) return;
   Stream* raw = stream.release();
   raw->user_ = &Nobody::get();
   raw->lingering_ = true;

@@ -99,6 +99,33 @@ TEST_F(TcpPairTest, KeepsHalfClose) {
   EXPECT_EQ(next(client), 0);
 }
 
+TEST_F(TcpPairTest, NothingIsKeptOfAConnectionThatEnded) {
+  start();
+  for (const bool client_first : {true, false}) {
+    Fd client = dial(at(kServiceIp, 80));
+    send_all(client, "x");
+    Fd app = accept_from(origin_);
+    ASSERT_TRUE(app);
+    EXPECT_EQ(read_n(app, 1), "x");
+    Fd& first = client_first ? client : app;
+    Fd& second = client_first ? app : client;
+    ::shutdown(first.get(), SHUT_WR);
+    EXPECT_EQ(next(second), 0);
+    second.reset();
+    EXPECT_EQ(next(first), 0);
+    first.reset();
+    // Well before the time that an unresponsive peer would get.
+    size_t open = 1;
+    for (int i = 0; i < 100 && open != 0; ++i) {
+      std::this_thread::sleep_for(milliseconds(10));
+      open = 0;
+      for (TestProxy* proxy : {a_.get(), b_.get()})
+        open += proxy->on_worker([](Worker& w) { return w.streams().open; });
+    }
+    EXPECT_EQ(open, 0U) << client_first;
+  }
+}
+
 TEST_F(TcpPairTest, PassesResetsOn) {
   start();
   Fd client = dial(at(kServiceIp, 80));
