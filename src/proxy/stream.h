@@ -171,7 +171,7 @@ class Stream final : public Retired, private IoHandler, private TurnWork {
   bool blocked_ = false;  // the kernel takes no more: wait for EPOLLOUT
   bool lingering_ = false;
   bool reading_ = false;  // inside read_some()
-  uint64_t bytes_in_ = 0, bytes_out_ = 0, stall_mark_ = 0;
+  uint64_t bytes_in_ = 0, bytes_out_ = 0, stall_mark_ = 0, discarded_ = 0;
   Monotonic read_at_;
   ByteBuffer out_;     // payload to send
   ByteBuffer sealed_;  // records that the kernel did not take yet
