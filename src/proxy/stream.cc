@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kReadsPerTurn = 4;  // after a FIN; then others get their turn
 constexpr std::chrono::seconds kLinger{5};
-constexpr uint64_t kLingerBytes = 16
-                                  << 20;  // read and dropped meanwhile: an upload that was refused
+// Read and dropped meanwhile: the rest of an upload that was refused.
+constexpr uint64_t kLingerBytes = 16 << 20;
 
 }  // namespace
 
