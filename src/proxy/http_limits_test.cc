@@ -63,6 +63,22 @@ TEST_F(HttpLimitsTest, SlowHeads) {
   EXPECT_EQ(count(*a_, Counter::kHeadTime), 1u);
 }
 
+// Bytes that are too few to tell HTTP/1 from HTTP/2 are the start of a head as well.
+TEST_F(HttpLimitsTest, SlowFirstBytes) {
+  limits_.head_time = seconds(1);
+  start();
+  for (bool outbound : {true, false}) {
+    Fd client = outbound ? dial(at(kServiceIp, 80)) : dial_inbound();
+    send_all(client, "P");
+    const auto begun = std::chrono::steady_clock::now();
+    const int said = next(client);
+    EXPECT_TRUE(said == 0 || said == -ECONNRESET) << said;
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds(10));
+  }
+  EXPECT_EQ(count(*a_, Counter::kHeadTime), 1u);
+  EXPECT_EQ(count(*b_, Counter::kHeadTime), 1u);
+}
+
 TEST_F(HttpLimitsTest, SlowReaders) {
   limits_.write_stall = seconds(1);
   Fd listener = silent_app();

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "proxy/entry.h"
 
@@ -170,6 +171,7 @@ class InboundEntry final : public Session, private StreamUser {
       return;
     }
     if (is_http(protocol_)) {
+      sniffing_ = false;  // declared: parsed, whatever comes and however late
       worker().loop().arm(timer_, worker().limits().idle_plain);
     } else if (!sniffing_) {
       sniffing_ = true;
@@ -186,6 +188,9 @@ class InboundEntry final : public Session, private StreamUser {
   void detect() {
     switch (http::detect(first_.bytes())) {
       case http::FirstBytes::kNeedMore:
+        // A head has begun: it has a head's time from now on, not an idle connection's.
+        if (is_http(protocol_) && !std::exchange(begun_, true))
+          worker().loop().arm(timer_, worker().limits().head_time);
         return;
       case http::FirstBytes::kHttp1:
         http(HttpKind::kHttp1);
@@ -242,8 +247,9 @@ class InboundEntry final : public Session, private StreamUser {
       relay();
       return;
     }
-    worker().counters().add(stage_ == Stage::kLook ? http::Counter::kHandshakeTime
-                                                   : http::Counter::kIdleTime);
+    worker().counters().add(begun_                   ? http::Counter::kHeadTime
+                            : stage_ == Stage::kLook ? http::Counter::kHandshakeTime
+                                                     : http::Counter::kIdleTime);
     cut();
   }
 
@@ -285,6 +291,7 @@ class InboundEntry final : public Session, private StreamUser {
   http::ClientHelloParser hello_;
   AppProtocol protocol_ = AppProtocol::kUndeclared;
   Stage stage_ = Stage::kLook;
+  bool begun_ = false;     // first bytes of HTTP have come
   bool sniffing_ = false;  // the timer is the short one for first bytes
   Timer timer_;
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "proxy/entry.h"
 
@@ -56,6 +57,9 @@ class OutboundEntry final : public Session, private StreamUser {
     first_.append(bytes);
     switch (http::detect(first_.bytes())) {
       case http::FirstBytes::kNeedMore:
+        // A head has begun: it has a head's time from now on, not an idle connection's.
+        if (declared_ && !std::exchange(begun_, true))
+          worker().loop().arm(timer_, worker().limits().head_time);
         return;
       case http::FirstBytes::kHttp1:
         http(HttpKind::kHttp1);
@@ -92,7 +96,7 @@ class OutboundEntry final : public Session, private StreamUser {
 
   void on_timer() {
     if (declared_) {
-      worker().counters().add(http::Counter::kIdleTime);
+      worker().counters().add(begun_ ? http::Counter::kHeadTime : http::Counter::kIdleTime);
       cut();
       return;
     }
@@ -120,6 +124,7 @@ class OutboundEntry final : public Session, private StreamUser {
   Downstream who_;
   StreamPtr stream_;
   ByteBuffer first_;
+  bool begun_ = false;  // first bytes have come
   bool declared_ = false;
   Timer timer_;
 };
