@@ -34,6 +34,7 @@ class Recorder final : public ServerHost, private ClientHost, private ResponseEv
   Recorder() : client_(make_h1_client({limits, counters, pool, up_}, *this)) {}
   void output_pending() override {}
   void input_pending() override {}
+  void input_next_turn() override {}
   void on_capacity() override {}
   void on_violation(Counter what, uint16_t) override {
     result.log += "violation " + std::string(to_string(what)) + "\n";

@@ -33,6 +33,7 @@ class Client final : public ClientHost, ResponseEvents {
   }
   void output_pending() override {}
   void input_pending() override {}
+  void input_next_turn() override {}
   void on_capacity() override {}
   void on_violation(Counter what, uint16_t) override { log_ += to_string(what); }
   void on_informational(ResponseHead& head) override { write(head); }

@@ -73,6 +73,7 @@ class Server final : public ServerHost {
 
   void output_pending() override {}
   void input_pending() override {}
+  void input_next_turn() override {}
   void on_violation(Counter, uint16_t) override {}
   StreamEvents* on_request(ServerStream& stream, RequestHead& head, bool end) override {
     fuzz::check(is_method(head.method) && is_target(head.target) && is_authority(head.authority) &&

@@ -95,6 +95,8 @@ class CodecHost {
   // Call receive() again with what it left over (which may be nothing), and read on; never from in
   // here.
   virtual void input_pending() = 0;
+  // The same in the next loop turn: the peer has begun as much as one turn should take from it.
+  virtual void input_next_turn() = 0;
   // The peer broke a rule or a limit. An HTTP/1 server codec has already written its answer
   // `status` (0: none). For log and metrics; finished() tells what to do.
   virtual void on_violation(Counter what, uint16_t status) = 0;
@@ -138,7 +140,7 @@ class Codec {
   // False: leave bytes in the socket. While a request is being answered a server codec reads ahead:
   // the owner stops where Limits::pipelined_bytes are left over.
   [[nodiscard]] virtual bool wants_input() const = 0;
-  [[nodiscard]] virtual size_t active() const = 0;  // live streams
+  [[nodiscard]] virtual size_t active() const = 0;  // live streams, and what waits
   [[nodiscard]] virtual Version version() const = 0;
 };
 

@@ -31,6 +31,7 @@ class Forwarder final : public ServerHost, public ClientHost, ResponseEvents {
  public:
   void output_pending() override {}
   void input_pending() override {}
+  void input_next_turn() override {}
   void on_capacity() override {}
   void on_violation(Counter, uint16_t) override { ++violations; }
   StreamEvents* on_request(ServerStream& stream, RequestHead& head, bool end) override {

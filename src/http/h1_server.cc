@@ -34,6 +34,8 @@ bool Server::writable() const {
 
 size_t Server::receive(Bytes bytes, Monotonic now) {
   Cursor in(bytes);
+  waiting_ = false;
+  begun_this_turn_ = 0;
   in_receive_ = true;
   while (!finished_ && step(in, now)) {
   }
@@ -62,6 +64,16 @@ bool Server::step(Cursor& in, Monotonic now) {
 
 bool Server::read_head(Cursor& in, Monotonic now) {
   if (in.empty() || close_after_) return false;
+  // Who does not read the answers gets no more of them, and who asks much at once waits for others.
+  if (!writable()) {
+    waiting_ = held_ = true;
+    return false;
+  }
+  if (begun_this_turn_ >= context_.limits.streams_per_turn) {
+    waiting_ = true;
+    host_.input_next_turn();
+    return false;
+  }
   if (head_started_ == kNever) head_started_ = now;
   // One empty line before a request is forgiven (RFC 9112 section 2.2).
   if (in.data()[0] == '\r' && !skipped_line_) {
@@ -90,6 +102,7 @@ bool Server::read_head(Cursor& in, Monotonic now) {
   head_started_ = kNever;
   skipped_line_ = false;
   in_request_ = stream_alive_ = true;
+  ++begun_this_turn_;
   response_started_ = response_ended_ = false;
   paused_ = blocked_ = false;
   if (!framing_.keep_alive) close_after_ = true;
@@ -293,7 +306,9 @@ void Server::resume() {
 }
 
 void Server::drained() {
-  if (!blocked_ || context_.out.size() > context_.limits.write_low) return;
+  if (context_.out.size() > context_.limits.write_low) return;
+  if (std::exchange(held_, false)) host_.input_pending();
+  if (!blocked_) return;
   blocked_ = false;
   if (events_ != nullptr && !response_ended_) events_->on_writable();
 }

@@ -25,7 +25,7 @@ class Server final : public Codec, private ServerStream {
     return response_ended_ && writer_.framing() == BodyFraming::kTunnel;
   }
   [[nodiscard]] bool wants_input() const override;
-  [[nodiscard]] size_t active() const override { return in_request_ ? 1 : 0; }
+  [[nodiscard]] size_t active() const override { return in_request_ || waiting_ ? 1 : 0; }
   [[nodiscard]] Version version() const override { return Version::kHttp11; }
 
  private:
@@ -67,6 +67,9 @@ class Server final : public Codec, private ServerStream {
   Monotonic head_started_ = kNever;
   uint64_t discarded_ = 0;
   In in_ = In::kHead;
+  bool waiting_ = false;  // receive() left a request over that it could have begun
+  bool held_ = false;     // ... until answers have left
+  uint32_t begun_this_turn_ = 0;
   bool in_request_ = false;        // the stream is alive, or its rest is being discarded
   bool stream_alive_ = false;      // its user may still call it
   bool response_started_ = false;  // a final head was sent

@@ -45,6 +45,42 @@ TEST_F(Http1Server, KeepsAliveAndAnswersPipelinedRequestsInOrder) {
   EXPECT_EQ(codec->active(), 0u);
 }
 
+TEST_F(Http1Server, OneTurnTakesSoManyPipelinedRequestsAndNoMore) {
+  host.answer_at_end = true;
+  std::string input;
+  for (int i = 0; i < 40; ++i) input += "GET / HTTP/1.1\r\nHost: w\r\n\r\n";
+  feed(input);
+  EXPECT_EQ(host.requests.size(), 16u);
+  EXPECT_EQ(host.inputs, 1);
+  EXPECT_EQ(codec->active(), 1u) << "an end of the connection must wait for what is left";
+  feed("");
+  feed("");
+  EXPECT_EQ(host.requests.size(), 40u);
+  EXPECT_EQ(codec->active(), 0u);
+}
+
+TEST_F(Http1Server, WhoDoesNotReadTheAnswersGetsNoMoreOfThem) {
+  host.answer_at_end = true;
+  side.limits.write_high = 1000;
+  side.limits.write_low = 100;
+  std::string input;
+  for (int i = 0; i < 100; ++i) input += "GET / HTTP/1.1\r\nHost: w\r\n\r\n";
+  feed(input);
+  for (int i = 0; i < 100; ++i) feed("");
+  const size_t begun = host.requests.size();
+  EXPECT_LT(begun, 40u);
+  EXPECT_LT(side.out.size(), 1200u);
+  EXPECT_EQ(codec->active(), 1u);
+  const int asked = host.inputs;
+  codec->drained();
+  EXPECT_EQ(host.inputs, asked) << "nothing has left yet";
+  side.take();
+  codec->drained();
+  EXPECT_EQ(host.inputs, asked + 1);
+  feed("");
+  EXPECT_GT(host.requests.size(), begun);
+}
+
 TEST_F(Http1Server, ClosesWhereTheClientAsksOrIsOld) {
   feed("GET / HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n");
   host.last().stream->send_response(response(204));

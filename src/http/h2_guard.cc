@@ -59,8 +59,9 @@ std::optional<Counter> Guard::on_frame(const FrameHeader& frame, Monotonic now) 
       if (frame.length > limits_.settings_entries * 6) return Counter::kSettingsEntries;
       if (!ack && !control_.take(now)) return Counter::kControlRate;
       return std::nullopt;
-    case kPing:
-      if (!ack && !control_.take(now)) return Counter::kControlRate;
+    case kPing:  // answers as well: few are asked for, and any number may come
+    case kGoaway:
+      if (!control_.take(now)) return Counter::kControlRate;
       return std::nullopt;
     case kWindowUpdate:
       if (++window_updates_ >

@@ -37,6 +37,7 @@ enum FrameType : uint8_t {
   kRstStream = 3,
   kSettings = 4,
   kPing = 6,
+  kGoaway = 7,
   kWindowUpdate = 8,
   kContinuation = 9,
 };

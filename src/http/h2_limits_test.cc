@@ -294,6 +294,27 @@ TEST(Http2Limits, GlitchesDrainThenCut) {
   EXPECT_EQ(raw.host.last_reset.reason, ResetReason::kLimit);
 }
 
+TEST(Http2Limits, FramesOfUnknownTypesAreGlitches) {
+  Limits limits;
+  limits.glitch_burst = 100;
+  limits.glitch_per_second = 1;
+  RawServer raw(limits);
+  raw.feed(headers_frame(1, get_fields(), false));
+  EXPECT_EQ(feed_until_cut(raw, frame(0x77, 0, 0, ""), 1000), 101);
+  EXPECT_EQ(raw.count(Counter::kGlitchDrain), 1u);
+  EXPECT_EQ(raw.count(Counter::kGlitches), 1u);
+}
+
+TEST(Http2Limits, AnswersToPingsAndGoawaysCountToo) {
+  for (const std::string& flood :
+       {frame(6, 1, 0, std::string(8, 'x')), frame(7, 0, 0, std::string(8, '\0'))}) {
+    RawServer raw;
+    raw.feed(headers_frame(1, get_fields(), false));  // so that the connection has a reason to stay
+    EXPECT_LE(feed_until_cut(raw, flood, 5000), 1001);
+    EXPECT_EQ(raw.count(Counter::kControlRate), 1u);
+  }
+}
+
 TEST(Http2Limits, TinyUnreadDataResetsItsStream) {
   RawServer raw;
   raw.host.pause_on_data = true;

@@ -104,7 +104,7 @@ size_t Session::scan(Bytes bytes, std::optional<Counter>& crossed) {
       if (server_ && frame.type == kHeaders && frame.stream > highest_stream_) {
         if (opened_this_turn_ >= context_.limits.streams_per_turn) {
           context_.counters.add(Counter::kStreamsPerTurn);
-          host_.input_pending();
+          host_.input_next_turn();
           break;
         }
         ++opened_this_turn_;
@@ -112,6 +112,9 @@ size_t Session::scan(Bytes bytes, std::optional<Counter>& crossed) {
       }
       crossed = guard_.on_frame(frame, now_);
       if (crossed) break;
+      // Of a type that nobody has agreed on: legal, passed over, and no reason to send thousands.
+      if (frame.type > kContinuation) note_glitch();
+      if (cut_) break;
       block_ends_ = (frame.type == kHeaders || frame.type == kContinuation) &&
                     (frame.flags & kFlagEndHeaders) != 0;
       frame_left_ = frame.length;

@@ -65,7 +65,7 @@ struct Limits {
   uint32_t settings_entries = 32;  // of one SETTINGS frame
   // PING, SETTINGS and RST_STREAM answers waiting to be sent: a peer that asks and never reads.
   uint32_t control_queued = 1000;
-  uint32_t control_burst = 1000, control_per_second = 100;  // PING and SETTINGS received
+  uint32_t control_burst = 1000, control_per_second = 100;  // PING, SETTINGS, GOAWAY received
   uint32_t empty_frames = 1;           // consecutive DATA or CONTINUATION without bytes or an end
   uint32_t priority_per_stream = 100;  // PRIORITY frames against 100 * (streams + 1)
   // WINDOW_UPDATE frames against 5 + 2 * (streams + 10 * DATA frames sent); as Envoy.

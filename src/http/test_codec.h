@@ -108,6 +108,7 @@ struct ServerRecorder final : ServerHost {
 
   void output_pending() override { ++outputs; }
   void input_pending() override { ++inputs; }
+  void input_next_turn() override { ++inputs; }
   void on_violation(Counter what, uint16_t status) override {
     log.line("violation " + std::string(to_string(what)) + " " + std::to_string(status));
   }
@@ -182,6 +183,7 @@ struct ClientRecorder final : ClientHost {
 
   void output_pending() override { ++outputs; }
   void input_pending() override { ++inputs; }
+  void input_next_turn() override { ++inputs; }
   void on_capacity() override { ++capacity; }
   void on_violation(Counter what, uint16_t status) override {
     log.line("violation " + std::string(to_string(what)) + " " + std::to_string(status));

@@ -78,14 +78,6 @@ void HttpSession::read_again() {
   settle();
 }
 
-void HttpSession::input_pending() {
-  // An HTTP/2 codec asks when one turn would start too many streams: others first.
-  if (kind_ == HttpKind::kHttp2)
-    worker().loop().next_turn(input_work_);
-  else
-    worker().loop().after_event(input_work_);
-}
-
 void HttpSession::on_end() {
   if (closed()) return;
   input_.end(*codec_, worker().loop().now());

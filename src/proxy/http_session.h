@@ -58,7 +58,8 @@ class HttpSession final : public Session,
   void on_drained() override;
   void on_failure(StreamFailure failure, std::string_view why) override;
   void output_pending() override { worker().loop().after_event(*this); }
-  void input_pending() override;
+  void input_pending() override { worker().loop().after_event(input_work_); }
+  void input_next_turn() override { worker().loop().next_turn(input_work_); }
   void on_violation(http::Counter what, uint16_t status) override;
   http::StreamEvents* on_request(http::ServerStream& stream, http::RequestHead& head,
                                  bool end) override;

@@ -54,6 +54,7 @@ class HttpUpstream final : public PooledConnection,
   void on_failure(StreamFailure failure, std::string_view why) override;
   void output_pending() override { worker_.loop().after_event(*this); }
   void input_pending() override { worker_.loop().after_event(input_work_); }
+  void input_next_turn() override { worker_.loop().next_turn(input_work_); }
   void on_violation(http::Counter, uint16_t) override {}
   void on_capacity() override;
   void on_turn() override;
