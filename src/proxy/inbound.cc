@@ -14,21 +14,13 @@ bool is_http(AppProtocol protocol) {
          protocol == AppProtocol::kGrpc;
 }
 
-class InboundEntry final : public Session, private StreamUser {
+class InboundEntry final : public Entry {
  public:
   InboundEntry(Worker& worker, Pod& pod, Downstream who)
-      : Session(worker, pod, Direction::kInbound),
-        who_(std::move(who)),
-        first_(worker.buffers()),
-        hello_(worker.limits().client_hello_bytes),
-        timer_([](void* self) { static_cast<InboundEntry*>(self)->on_timer(); }, this) {}
+      : Entry(worker, pod, std::move(who)), hello_(worker.limits().client_hello_bytes) {}
 
   void start(Fd socket) {
-    stream_ = Stream::adopt(worker().streams(), std::move(socket), *this);
-    if (!stream_) {
-      close();
-      return;
-    }
+    if (!adopt(std::move(socket))) return;
     const PodInfo& info = *pod().local->info;
     if (std::ranges::find(info.ips, who_.destination.ip) == info.ips.end() ||
         who_.destination.port == 15001 || who_.destination.port == 15006) {
@@ -66,7 +58,6 @@ class InboundEntry final : public Session, private StreamUser {
   void on_snapshot() override {
     // Connections in their first moments are judged by the mode that holds when they are handed on.
   }
-  void on_cut() override { cut(); }
 
  private:
   enum class Stage : uint8_t { kLook, kHandshake, kPlain, kInside };
@@ -188,9 +179,7 @@ class InboundEntry final : public Session, private StreamUser {
   void detect() {
     switch (http::detect(first_.bytes())) {
       case http::FirstBytes::kNeedMore:
-        // A head has begun: it has a head's time from now on, not an idle connection's.
-        if (is_http(protocol_) && !std::exchange(begun_, true))
-          worker().loop().arm(timer_, worker().limits().head_time);
+        if (is_http(protocol_)) head_begun();
         return;
       case http::FirstBytes::kHttp1:
         http(HttpKind::kHttp1);
@@ -230,7 +219,7 @@ class InboundEntry final : public Session, private StreamUser {
     close();
   }
 
-  void on_timer() {
+  void on_timer() override {
     if (sniffing_) {
       if (mode().mode == k8s::MutualTlsMode::kStrict) {
         refuse_plaintext();
@@ -256,44 +245,17 @@ class InboundEntry final : public Session, private StreamUser {
   void refuse_plaintext() {
     refuse({RefusalKind::kTls, "plaintext where mutual TLS is demanded", mode().policy, -1});
   }
-  void refuse(const Refusal& refusal) {
-    tell_refused(worker(), pod(), who_, refusal, stream_ ? stream_->tls() : nullptr);
-    cut();
-  }
   // The mode may have changed since the connection was looked at.
-  bool still_allowed() {
+  bool may_go_on() override {
     if (stream_->tls() || mode().mode != k8s::MutualTlsMode::kStrict) return true;
     refuse_plaintext();
     return false;
   }
-  void http(HttpKind kind) {
-    if (!still_allowed()) return;
-    timer_.cancel();
-    make_http_session(worker(), pod(), std::move(stream_), who_, kind, first_.bytes());
-    close();
-  }
-  void relay() {
-    if (!still_allowed()) return;
-    timer_.cancel();
-    make_tcp_relay(worker(), pod(), std::move(stream_), who_, first_.bytes());
-    close();
-  }
-  void cut() {
-    if (stream_) stream_->abort();
-    stream_.reset();
-    timer_.cancel();
-    close();
-  }
 
-  Downstream who_;
-  StreamPtr stream_;
-  ByteBuffer first_;
   http::ClientHelloParser hello_;
   AppProtocol protocol_ = AppProtocol::kUndeclared;
   Stage stage_ = Stage::kLook;
-  bool begun_ = false;     // first bytes of HTTP have come
   bool sniffing_ = false;  // the timer is the short one for first bytes
-  Timer timer_;
 };
 
 }  // namespace

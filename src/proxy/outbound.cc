@@ -6,25 +6,15 @@
 namespace sallyport::proxy {
 namespace {
 
-class OutboundEntry final : public Session, private StreamUser {
+class OutboundEntry final : public Entry {
  public:
-  OutboundEntry(Worker& worker, Pod& pod, Downstream who)
-      : Session(worker, pod, Direction::kOutbound),
-        who_(std::move(who)),
-        first_(worker.buffers()),
-        timer_([](void* self) { static_cast<OutboundEntry*>(self)->on_timer(); }, this) {}
+  OutboundEntry(Worker& worker, Pod& pod, Downstream who) : Entry(worker, pod, std::move(who)) {}
 
   void start(Fd socket) {
-    stream_ = Stream::adopt(worker().streams(), std::move(socket), *this);
-    if (!stream_) {
-      close();
-      return;
-    }
+    if (!adopt(std::move(socket))) return;
     const Route route = resolve(*worker().snapshot(), *pod().local, who_.destination);
     if (route.kind == Route::Kind::kRefused) {
-      tell_refused(worker(), pod(), who_, {route.refusal, who_.destination.to_string(), {}, -1},
-                   nullptr);
-      cut();
+      refuse({route.refusal, who_.destination.to_string(), {}, -1});
       return;
     }
     switch (route.port.protocol) {
@@ -50,16 +40,13 @@ class OutboundEntry final : public Session, private StreamUser {
   }
 
   void on_snapshot() override {}  // nothing is decided yet
-  void on_cut() override { cut(); }
 
  private:
   void on_data(Bytes bytes) override {
     first_.append(bytes);
     switch (http::detect(first_.bytes())) {
       case http::FirstBytes::kNeedMore:
-        // A head has begun: it has a head's time from now on, not an idle connection's.
-        if (declared_ && !std::exchange(begun_, true))
-          worker().loop().arm(timer_, worker().limits().head_time);
+        if (declared_) head_begun();
         return;
       case http::FirstBytes::kHttp1:
         http(HttpKind::kHttp1);
@@ -94,7 +81,7 @@ class OutboundEntry final : public Session, private StreamUser {
 
   void on_failure(StreamFailure, std::string_view) override { close(); }
 
-  void on_timer() {
+  void on_timer() override {
     if (declared_) {
       worker().counters().add(begun_ ? http::Counter::kHeadTime : http::Counter::kIdleTime);
       cut();
@@ -104,29 +91,7 @@ class OutboundEntry final : public Session, private StreamUser {
     relay();
   }
 
-  void http(HttpKind kind) {
-    timer_.cancel();
-    make_http_session(worker(), pod(), std::move(stream_), who_, kind, first_.bytes());
-    close();
-  }
-  void relay() {
-    timer_.cancel();
-    make_tcp_relay(worker(), pod(), std::move(stream_), who_, first_.bytes());
-    close();
-  }
-  void cut() {
-    if (stream_) stream_->abort();
-    stream_.reset();
-    timer_.cancel();
-    close();
-  }
-
-  Downstream who_;
-  StreamPtr stream_;
-  ByteBuffer first_;
-  bool begun_ = false;  // first bytes have come
   bool declared_ = false;
-  Timer timer_;
 };
 
 }  // namespace
